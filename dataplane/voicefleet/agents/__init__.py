@@ -1,0 +1,1 @@
+"""Agent links: what a caller talks to."""

@@ -1,0 +1,1 @@
+"""Decisions, sans-IO: packets, events and `now` in, actions out. No socket, no clock, no thread."""

@@ -1,0 +1,1 @@
+"""The processes: relay, transceiver, signaling. They never import each other."""

@@ -1,0 +1,1 @@
+"""The signaling process: HTTP offer in, answer out; chooses relay and transceiver, keeps nothing."""

@@ -1,0 +1,1 @@
+"""The Kubernetes operator: four custom resources become a fleet that stays healthy."""
