@@ -5,9 +5,10 @@ It walks the attributes once, which costs a tenth of a full decode, and is exact
 neither integrity nor fingerprint.
 """
 
+import re
 import struct
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from voicefleet.wire.errors import Reason, WireError
 
@@ -36,21 +37,40 @@ class Attribute(IntEnum):
     ICE_CONTROLLING = 0x802A
 
 
-class Peek(NamedTuple):
-    """A STUN message as a relay sees it: empty `username` and -1 as `integrity_at` mean absent."""
-
-    cls: int
-    method: int
-    username: bytes
-    integrity_at: int
-
+Peek = tuple[int, int, bytes, int]
+"""Class, method, user name, offset of MESSAGE-INTEGRITY; an empty name and -1 mean absent. A plain tuple: one with names
+costs a tenth of the whole parse more."""
 
 _USERNAME: Final = int(Attribute.USERNAME)
 _INTEGRITY: Final = int(Attribute.MESSAGE_INTEGRITY)
+_BINDING_REQUEST: Final = 0x0001
+_USUAL_START: Final = struct.Struct("!HHL12xHH")
+_USUAL_REST: Final = re.compile(
+    rb"""(?: (?: [\x80-\xff]. | \x00[\x20-\x7f] ) \x00 (?: \x04.{4} | \x08.{8} | \x00 ) )*+
+         ()\x00\x08\x00\x14.{20}            # MESSAGE-INTEGRITY
+         (?: \x80\x28\x00\x04.{4} )?        # FINGERPRINT
+    """,
+    re.VERBOSE | re.DOTALL,
+).fullmatch
+"""What follows the user name in nearly every check: attributes of 4, 8 and 0 octets (PRIORITY, ICE-CONTROLLING,
+USE-CANDIDATE and browsers' own), then the integrity. Each alternative is one whole attribute, so a match tiles the
+message just as the walk does, at half of its cost."""
 
 
 def peek(data: bytes) -> Peek:
     """Class, method, user name and place of the integrity; raises `WireError` for what is no STUN message."""
+    try:
+        kind, length, cookie, attribute, size = _USUAL_START.unpack_from(data)
+    except struct.error:
+        return _walk(data)
+    if attribute == _USERNAME and kind == _BINDING_REQUEST and cookie == MAGIC_COOKIE and length + HEADER == len(data):
+        rest = _USUAL_REST(data, 24 + (size + 3 & -4))
+        if rest is not None:
+            return 0, 1, data[24 : 24 + size], rest.start(1)
+    return _walk(data)
+
+
+def _walk(data: bytes) -> Peek:
     end = len(data)
     if end < HEADER:
         raise WireError(Reason.TRUNCATED, "shorter than a STUN header")
@@ -78,6 +98,6 @@ def peek(data: bytes) -> Peek:
                 raise WireError(Reason.BAD_LENGTH, "MESSAGE-INTEGRITY")
             integrity_at = at
         at = after
-    return Peek(
-        kind >> 7 & 2 | kind >> 4 & 1, kind >> 2 & 0xF80 | kind >> 1 & 0x70 | kind & 0xF, username, integrity_at
-    )
+    cls = kind >> 7 & 2 | kind >> 4 & 1
+    method = kind >> 2 & 0xF80 | kind >> 1 & 0x70 | kind & 0xF
+    return cls, method, username, integrity_at
