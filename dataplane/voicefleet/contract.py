@@ -37,12 +37,136 @@ class Port:
     """Where STUN lives: the port that firewalls let through most often."""
     RELAY_RANGE: Final = (30478, 30677)
     HEALTH: Final = 8080
-    METRICS: Final = 9090
+    """`/livez`, `/readyz` and `/metrics` of every service."""
     SIGNALING: Final = 8088
     TRANSCEIVER_API: Final = 8089
     HOP: Final = 4478
     """First hop port of a transceiver; worker n takes HOP + n."""
     SESSION_MAP: Final = 6379
+
+
+class HealthPath:
+    """Where every service answers on its health port."""
+
+    LIVE: Final = "/livez"
+    READY: Final = "/readyz"
+    METRICS: Final = "/metrics"
+
+
+class Env:
+    """Environment variables of the pods. A service's settings class decides which of them it reads."""
+
+    PREFIX: Final = "VOICEFLEET_"
+    """A field `x` of a settings class is read from PREFIX + X."""
+
+    # Every service.
+    CONFIG: Final = "VOICEFLEET_CONFIG"
+    """Path of an optional YAML file with the same settings; the environment wins."""
+    LOG_FORMAT: Final = "VOICEFLEET_LOG_FORMAT"
+    LOG_LEVEL: Final = "VOICEFLEET_LOG_LEVEL"
+    HEALTH_LISTEN: Final = "VOICEFLEET_HEALTH_LISTEN"
+    KEY_FILE: Final = "VOICEFLEET_KEY_FILE"
+    """The fleet's key ring, as a Secret mounts it."""
+    REDIS_URL: Final = "VOICEFLEET_REDIS_URL"
+    REDIS_URL_FILE: Final = "VOICEFLEET_REDIS_URL_FILE"
+    """A file that holds the URL; read again at every connection, so that a password can be changed."""
+    STATE_DIRECTORY: Final = "VOICEFLEET_STATE_DIRECTORY"
+    """Where a part keeps what it would like to find again after a restart; may be lost at any time."""
+    POD: Final = "VOICEFLEET_POD"
+    POD_ADDRESS: Final = "VOICEFLEET_POD_ADDRESS"
+    NODE: Final = "VOICEFLEET_NODE"
+    ZONE: Final = "VOICEFLEET_ZONE"
+    REGION: Final = "VOICEFLEET_REGION"
+    PLACE: Final = "VOICEFLEET_PLACE"
+    """`latitude,longitude` in degrees."""
+    HOP_NETWORKS: Final = "VOICEFLEET_HOP_NETWORKS"
+    """Networks that a route token may point into."""
+    WORKERS: Final = "VOICEFLEET_WORKERS"
+    DRAIN_DEADLINE: Final = "VOICEFLEET_DRAIN_DEADLINE"
+
+    # Relays.
+    POOL: Final = "VOICEFLEET_POOL"
+    LISTEN: Final = "VOICEFLEET_LISTEN"
+    PUBLIC_ADDRESSES: Final = "VOICEFLEET_PUBLIC_ADDRESSES"
+    ICE_TCP: Final = "VOICEFLEET_ICE_TCP"
+    DATAPATH: Final = "VOICEFLEET_DATAPATH"
+
+    # Transceivers.
+    SHARD: Final = "VOICEFLEET_SHARD"
+    API_LISTEN: Final = "VOICEFLEET_API_LISTEN"
+    HOP_LISTEN: Final = "VOICEFLEET_HOP_LISTEN"
+    SESSIONS: Final = "VOICEFLEET_SESSIONS"
+    CERTIFICATE_DIRECTORY: Final = "VOICEFLEET_CERTIFICATE_DIRECTORY"
+    AGENT: Final = "VOICEFLEET_AGENT"
+
+    # Signaling.
+    SIGNALING_LISTEN: Final = "VOICEFLEET_SIGNALING_LISTEN"
+    API_KEYS_DIRECTORY: Final = "VOICEFLEET_API_KEYS_DIRECTORY"
+    TRUSTED_PROXIES: Final = "VOICEFLEET_TRUSTED_PROXIES"
+    GEO_DATABASE: Final = "VOICEFLEET_GEO_DATABASE"
+    GEO_NETWORKS: Final = "VOICEFLEET_GEO_NETWORKS"
+    ALLOWED_REGIONS: Final = "VOICEFLEET_ALLOWED_REGIONS"
+    DEFAULT_REGION: Final = "VOICEFLEET_DEFAULT_REGION"
+    OPEN: Final = "VOICEFLEET_OPEN"
+
+
+class RedisKey:
+    """Keys of one fleet. The braces put all of them into one slot of a Redis cluster."""
+
+    def __init__(self, fleet: str) -> None:
+        self._prefix = f"vf:{{{fleet}}}"
+        self.directory = f"{self._prefix}:directory"
+        """Hash: id of a relay or transceiver -> its entry as JSON."""
+        self.directory_seen = f"{self._prefix}:directory:seen"
+        """Sorted set: id -> Redis's own time of its last heartbeat, in milliseconds."""
+        self.directory_version = f"{self._prefix}:directory:version"
+        """Counts changes of the directory, so that a reader knows whether it missed one."""
+        self.directory_changes = f"{self._prefix}:directory:changes"
+        """Channel on which each change is told."""
+        self.sessions = f"{self._prefix}:sessions"
+        """Sorted set: session id -> unix time of its last refresh, in milliseconds."""
+
+    def flow(self, pool: str, address: str, port: int) -> str:
+        """A client's address as a relay pool sees it -> hop address of its call's owner."""
+        return f"{self._prefix}:flow:{pool}:{address}|{port}"
+
+    def session(self, session: str) -> str:
+        """A session's record as JSON."""
+        return f"{self._prefix}:session:{session}"
+
+    def shared(self, *parts: str) -> str:
+        """A key of one service's own, such as rate limits that signaling's replicas share."""
+        return ":".join((self._prefix, *parts))
+
+
+class LogField:
+    """Fields of log lines that dashboards and look-ups search for."""
+
+    SERVICE: Final = "service"
+    SESSION: Final = "session"
+
+
+class Metric:
+    """Metrics that alert rules, dashboards or the operator read, and those that several services show.
+
+    Counters are named without `_total`: the client library appends it.
+    """
+
+    BUILD: Final = "voicefleet_build"
+    CONDITION: Final = "voicefleet_ready_condition"
+    HEARTBEAT_AGE: Final = "voicefleet_heartbeat_age_seconds"
+    FILE_LOADS: Final = "voicefleet_file_loads"
+    FILE_FAILURES: Final = "voicefleet_file_failures"
+    FILE_GOOD: Final = "voicefleet_file_good"
+    LOG_LINES: Final = "voicefleet_log_lines"
+    REDIS_UP: Final = "voicefleet_redis_up"
+    REDIS_CALLS: Final = "voicefleet_redis_calls"
+    REDIS_SECONDS: Final = "voicefleet_redis_call_seconds"
+    DIRECTORY_ENTRIES: Final = "voicefleet_directory_entries"
+    DIRECTORY_AGE: Final = "voicefleet_directory_age_seconds"
+    FLOW_MAP_WRITES: Final = "voicefleet_flow_map_writes"
+    FLOW_MAP_WAITING: Final = "voicefleet_flow_map_waiting"
+    FLOW_MAP_LOOKUPS: Final = "voicefleet_flow_map_lookups"
 
 
 MEDIA_MTU: Final = 1200
