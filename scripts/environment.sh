@@ -1,0 +1,74 @@
+# Sourced by the scripts: goes to the project's root; `environment` makes the virtual environment .venv as the lock says.
+#
+# A stamp in .venv holds the digest of what it was made from, so a second run only compares. Only one process installs
+# at a time. With VOICEFLEET_INSTALL=1 and as root, missing system parts are installed by apt; otherwise one line says
+# which they are.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s: %s\n' "${0#"$PWD"/}" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# need_packages WHAT PACKAGE...: installs them where that was asked for, else ends with the line that says how.
+need_packages() {
+  local what=$1
+  shift
+  if [[ ${VOICEFLEET_INSTALL:-} == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update >&2 && apt-get -qq install -y --no-install-recommends "$@" >&2 || die "apt-get could not install $*"
+  else
+    die "$what: as root, apt-get install $*"
+  fi
+}
+
+# The first Python that is new enough; a command that is there may still be a shim for nothing, so each is tried.
+find_python() {
+  local name
+  for name in python3 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+make_environment() {
+  local python stamp made
+  stamp=$(cat pyproject.toml requirements-dev.lock | sha256sum | cut -d ' ' -f 1)
+  made=$(cat .venv/voicefleet-stamp 2>/dev/null || true)
+  if [[ $made == "$stamp $PWD" && -x .venv/bin/python ]]; then
+    return
+  fi
+  # Its commands name the path that it was made at.
+  if [[ -n $made && ${made#* } != "$PWD" ]]; then
+    rm -rf .venv
+  fi
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    find_python >/dev/null || need_packages "Python 3.11 or newer is missing" python3 python3-venv
+    python=$(find_python) || die "this system has no Python 3.11 or newer; it needs Debian 12, Ubuntu 24.04 or newer"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+      need_packages "$python cannot make virtual environments" \
+        "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
+    say "making .venv with $("$python" --version)"
+    rm -rf .venv
+    "$python" -m venv .venv
+  fi
+  say "installing what requirements-dev.lock names (once; a minute or two)"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock >&2 ||
+    die "could not install what requirements-dev.lock names (see above)"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . >&2 ||
+    die "could not install voicefleet itself (see above)"
+  printf '%s\n' "$stamp $PWD" >.venv/voicefleet-stamp
+}
+
+# What a script calls to have `python` and the project's tools.
+environment() {
+  mkdir -p .cache
+  {
+    flock 9
+    make_environment
+  } 9>.cache/environment.lock
+  export PATH="$PWD/.venv/bin:$PATH"
+}

