@@ -1,0 +1,133 @@
+"""Route tokens: published vectors, an independent reading of the layout, and random text that opens to nothing."""
+
+import base64
+import hashlib
+import hmac
+import json
+import random
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from voicefleet.wire.errors import Reason, WireError
+from voicefleet.wire.keyring import FleetKey, KeyRing
+from voicefleet.wire.route_token import LENGTH_V1, Route, TokenOpener, ice_password, mint
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "route_token.json").read_text())
+KEYS = {row["id"]: FleetKey(row["id"], bytes.fromhex(row["secret"]), 0.0, None) for row in VECTORS["keys"]}
+RING = KeyRing(VECTORS["fleet"], tuple(KEYS.values()))
+OPENER = TokenOpener(RING)
+ICE_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def route_of(row: dict[str, Any]) -> Route:
+    return Route(row["address"], row["port"], row["generation"], row["counter"])
+
+
+@pytest.mark.parametrize("row", VECTORS["keys"], ids=lambda row: f"key {row['id']}")
+def test_keys_are_derived_as_published(row: dict[str, Any]) -> None:
+    key = KEYS[row["id"]]
+    derived = {name: getattr(key, f"{name}_key").hex() for name in row["derived"]}
+    assert derived == row["derived"]
+
+
+@pytest.mark.parametrize(
+    "row", VECTORS["tokens"], ids=lambda row: f"v{row['version']} key {row['keyId']} {row['address']}"
+)
+def test_tokens_are_minted_and_opened_as_published(row: dict[str, Any]) -> None:
+    key = KEYS[row["keyId"]]
+    token = mint(route_of(row), key, RING.fleet_tag)
+    assert token == row["token"]
+    assert OPENER.open(token.encode()) == route_of(row)
+    assert OPENER.password(token.encode()) == ice_password(token.encode(), key) == row["icePassword"].encode()
+    assert set(token) | set(row["icePassword"]) <= set(ICE_CHARACTERS) and len(row["icePassword"]) == 32
+
+
+@pytest.mark.parametrize(
+    "row", VECTORS["tokens"], ids=lambda row: f"v{row['version']} key {row['keyId']} {row['address']}"
+)
+def test_the_layout_is_the_documented_one_when_read_by_other_means(row: dict[str, Any]) -> None:
+    key = KEYS[row["keyId"]]
+    data = base64.b64decode(row["token"] + "=" * (-len(row["token"]) % 4))
+    assert data[0] == row["keyId"] << 5 | row["version"]
+    assert data[1] == hashlib.sha256(b"demo").digest()[0]
+    plain = Cipher(AES128(key.token_key), CBC(bytes(16))).decryptor().update(data[2:])
+    if row["version"] == 1:
+        expected = socket.inet_aton(row["address"]) + struct.pack(
+            "!HHLL", row["port"], row["generation"], row["counter"], 0
+        )
+    else:
+        address = socket.inet_pton(socket.AF_INET6, row["address"])
+        head = struct.pack("!LHH", row["counter"], row["generation"], row["port"])
+        expected = head + address[:4] + bytes(4) + address[4:] + bytes(4)
+    assert plain == expected
+    digest = hmac.new(key.password_key, row["token"].encode(), "sha256").digest()
+    assert row["icePassword"] == base64.b64encode(digest[:24]).decode()
+
+
+def test_a_million_random_strings_open_to_nothing() -> None:
+    seed = random.Random(1)
+    # The right first octets, so that every string reaches the cipher and the check has to refuse it.
+    head = base64.b64decode(VECTORS["tokens"][0]["token"])[:2]
+    opened = 0
+    for _ in range(500_000):
+        data = seed.randbytes(18)
+        for token in (base64.b64encode(data), base64.b64encode(head + data[2:])):
+            try:
+                OPENER.open(token)
+                opened += 1
+            except WireError:
+                pass
+    assert opened == 0
+
+
+def test_blocks_of_two_tokens_cannot_be_spliced() -> None:
+    key = KEYS[1]
+    one, two = (
+        base64.b64decode(mint(Route("fd00::1", 4478, 1, counter), key, RING.fleet_tag) + "==") for counter in (5, 6)
+    )
+    spliced = base64.b64encode(one[:18] + two[18:]).rstrip(b"=")
+    with pytest.raises(WireError) as caught:
+        OPENER.open(spliced)
+    assert caught.value.reason is Reason.NOT_AUTHENTIC
+
+
+def test_calls_of_one_worker_show_no_equal_text() -> None:
+    tokens = [mint(Route("fd00::1", 4478, 1, counter), KEYS[1], RING.fleet_tag) for counter in range(200)]
+    assert len({token[3:24] for token in tokens}) == len({token[25:] for token in tokens}) == 200
+
+
+def test_each_refusal_says_why() -> None:
+    good = VECTORS["tokens"][0]["token"].encode()
+    foreign = mint(Route("10.0.0.1", 1, 1, 1), KEYS[1], RING.fleet_tag ^ 1).encode()
+    gone = mint(Route("10.0.0.1", 1, 1, 1), FleetKey(2, bytes(32), 0.0, None), RING.fleet_tag).encode()
+    stolen = mint(Route("10.0.0.1", 1, 1, 1), FleetKey(1, bytes(32), 0.0, None), RING.fleet_tag).encode()
+    version = base64.b64encode(bytes((1 << 5 | 2, RING.fleet_tag)) + bytes(16))
+    cases = {
+        b"": Reason.BAD_LENGTH,
+        good[:-1]: Reason.BAD_LENGTH,
+        b"-" * LENGTH_V1: Reason.BAD_VALUE,
+        b"=" * LENGTH_V1: Reason.BAD_VALUE,
+        version: Reason.BAD_VERSION,
+        foreign: Reason.FOREIGN_FLEET,
+        gone: Reason.UNKNOWN_KEY,
+        stolen: Reason.NOT_AUTHENTIC,
+    }
+    for token, reason in cases.items():
+        with pytest.raises(WireError) as caught:
+            OPENER.open(token)
+        assert caught.value.reason is reason, token
+
+
+def test_a_password_needs_the_key_that_the_token_names() -> None:
+    with pytest.raises(WireError) as caught:
+        OPENER.password(mint(Route("10.0.0.1", 1, 1, 1), FleetKey(2, bytes(32), 0.0, None), RING.fleet_tag).encode())
+    assert caught.value.reason is Reason.UNKNOWN_KEY
+    with pytest.raises(WireError):
+        OPENER.password(b"")
