@@ -10,7 +10,9 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 
 KEY = FleetKey(key_id=3, secret=bytes(range(32)), mint_from=0.0, accept_until=None)
 RING = KeyRing(fleet="demo", keys=(KEY,))
-SECRET = ClientSecret("shop", 1_800_000_000, {"type": "realtime", "instructions": "Sei freundlich."}, "https://app.example")
+SECRET = ClientSecret(
+    "shop", 1_800_000_000, {"type": "realtime", "instructions": "Sei freundlich."}, "https://app.example"
+)
 
 
 def sealed(secret: ClientSecret = SECRET, ring: KeyRing = RING) -> str:
