@@ -17,7 +17,7 @@ SECOND = FIRST.rotated(1_800_000_500.0, os.urandom)
 
 
 class Mount:
-    """A volume as a kubelet lays it out: `ring.json -> ..data/ring.json`, `..data -> ..<moment>`, swapped as a whole."""
+    """A volume as a kubelet lays it out: `ring.json -> ..data/ring.json`, `..data -> ..2026_1`, swapped whole."""
 
     def __init__(self, root: Path, content: bytes) -> None:
         self.root = root
@@ -81,7 +81,8 @@ BROKEN: dict[str, Callable[[Mount], object]] = {
     "longer than 65536": lambda mount: mount.swap(b" " * 70_000),
     "No such file": lambda mount: mount.file.unlink(),
     "keys[0].secret": lambda mount: mount.swap(
-        b'{"version": 1, "fleet": "demo", "keys": [{"id": 1, "secret": "c2hvcnQ=", "mintFrom": "2026-01-01T00:00:00Z"}]}'
+        b'{"version": 1, "fleet": "demo", "keys": '
+        b'[{"id": 1, "secret": "c2hvcnQ=", "mintFrom": "2026-01-01T00:00:00Z"}]}'
     ),
 }
 

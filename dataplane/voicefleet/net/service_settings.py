@@ -1,0 +1,45 @@
+"""The settings that every service has, so that they are spelled and explained once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from voicefleet.contract import Port
+from voicefleet.net.configuration import Settings
+from voicefleet.net.setting_types import Address, HostPort, PlaceSetting, RedisUrl
+
+
+class ServiceSettings(Settings):
+    """What relays, transceivers and signaling are all told."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`json` in a pod and `text` on a terminal, unless it is set."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
+    health_listen: Address = HostPort("0.0.0.0", Port.HEALTH)
+    """Where probes and metrics are answered."""
+    key_file: Path
+    """The fleet's key ring, as a Secret mounts it; read again when it changes."""
+    redis_url: RedisUrl | None = None
+    """The session map and directory. Without it routing works and placing calls goes by what is known."""
+    redis_url_file: Path | None = None
+    """A file that holds that URL instead; read again at every connection, so that a password can be changed."""
+    state_directory: Path | None = None
+    """Where the directory's last state is kept for the next start; may be lost at any time."""
+    pod: str = ""
+    """The name of this pod; the host's name where there is none."""
+    node: str = ""
+    """The node it runs on: one of the failure domains that steering keeps apart."""
+    zone: str = ""
+    """The zone it runs in: likewise."""
+    region: Annotated[str, Field(max_length=63)] = ""
+    """The region it serves."""
+    place: PlaceSetting | None = None
+    """Where it stands, for choosing what is near."""
+
+    @model_validator(mode="after")
+    def _one_redis(self) -> "ServiceSettings":
+        if self.redis_url is not None and self.redis_url_file is not None:
+            raise ValueError("VOICEFLEET_REDIS_URL and VOICEFLEET_REDIS_URL_FILE are both set; allowed: one of them")
+        return self
