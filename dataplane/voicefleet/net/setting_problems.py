@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from voicefleet.net.setting_fields import Setting, allowed, near_miss, nested_model
 
 Path = tuple[str, ...]
-LONGEST_VALUE: Final = 80
+LONGEST_VALUE: Final = 200
 _PASSWORD_IN_URL: Final = re.compile(r"(\w://[^\s/@]*:)[^\s/@]+@")
 _SECRET_NAME: Final = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
 
