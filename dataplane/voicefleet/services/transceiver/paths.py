@@ -1,0 +1,186 @@
+"""How packets reach this worker and leave it: through relays over the hop socket, or directly over a plain UDP socket.
+
+It turns a datagram into (path, packet) and a (path, packet) into a datagram. A hop header is authenticated once, when it
+is met for the first time; afterwards it is a key of a dictionary. The dictionary is bounded: headers are forgotten
+oldest first, and one that is met again is simply checked again.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from voicefleet.core.ice_lite import Path
+from voicefleet.wire import hop
+from voicefleet.wire.errors import WireError
+from voicefleet.wire.hop import Flag, Kind
+from voicefleet.wire.keyring import KeyRing
+
+MAX_HEADERS: Final = 65_536
+"""Four for each of the calls that a worker can hold at most; 16 MiB."""
+BATCH: Final = 64
+"""Datagrams taken in one wake-up before the event loop may do something else."""
+BUFFER: Final = 4 * 1024 * 1024
+"""Octets of socket buffer asked for: a tenth of a second of 2,000 calls, while a handshake holds the loop."""
+
+OnPacket = Callable[[Path, bool, bytes], None]
+"""(path, verified, packet): not verified where the relay says that no check vouches for the client's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inbound:
+    path: Path
+    verified: bool
+    kind: Kind
+
+
+class HopSocket:
+    """The socket that relays speak to."""
+
+    def __init__(
+        self, bind: tuple[str, int], ring: Callable[[], KeyRing], generation: int, refused: Callable[[str], None]
+    ) -> None:
+        self._socket = _udp_socket(bind)
+        self._ring = ring
+        self._generation = generation.to_bytes(2)
+        self._refused = refused
+        self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
+        self._outbound: dict[Path, bytes] = {}
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return _pair(self._socket.getsockname())
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return self._socket.fileno()
+
+    def receive(self, on_packet: OnPacket) -> None:
+        """Hand over the packets that wait, at most a batch of datagrams."""
+        for _ in range(BATCH):
+            try:
+                datagram, source = self._socket.recvfrom(65536)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier datagram; the next call reads on
+            relay = _pair(source)
+            if hop.is_bundle(datagram):
+                try:
+                    parts = hop.unbundle(datagram)
+                except WireError as error:
+                    self._refused(error.reason)
+                    continue
+                for header, packet in parts:
+                    self._take(header, packet, relay, on_packet)
+            else:
+                self._take(datagram[: hop.HEADER], datagram[hop.HEADER :], relay, on_packet)
+
+    def send(self, path: Path, packet: bytes) -> None:
+        """Send to a client through the relay of its path."""
+        header = self._outbound.get(path)
+        if header is None or path.relay is None:
+            return
+        try:
+            self._socket.sendto(header + packet, path.relay)
+        except OSError:
+            self._refused("send")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], on_packet: OnPacket) -> None:
+        inbound = self._inbound.get((header, relay))
+        if inbound is None:
+            inbound = self._meet(header, relay)
+            if inbound is None:
+                return
+        if inbound.kind is Kind.DATA:
+            on_packet(inbound.path, inbound.verified, packet)
+        elif inbound.kind is Kind.PING:
+            self._pong(inbound.path, packet, relay)
+
+    def _meet(self, header: bytes, relay: tuple[str, int]) -> _Inbound | None:
+        ring = self._ring()
+        try:
+            opened = hop.open(header, ring)
+        except WireError as error:
+            self._refused(error.reason)
+            return None
+        if opened.flags & Flag.DOWNLINK:
+            self._refused("reflected")
+            return None
+        path = Path(relay, opened.client)
+        inbound = _Inbound(path, not opened.flags & Flag.UNVERIFIED, opened.kind)
+        key = ring.key(opened.key_id)
+        assert key is not None  # hop.open has just used it
+        if len(self._inbound) >= MAX_HEADERS:
+            forgotten = self._inbound.pop(next(iter(self._inbound)))
+            self._outbound.pop(forgotten.path, None)
+        self._inbound[(header, relay)] = inbound
+        if opened.kind is Kind.DATA:
+            flags = Flag.DOWNLINK | opened.flags & Flag.TCP
+            self._outbound[path] = hop.seal(Kind.DATA, flags, opened.client, key)
+        return inbound
+
+    def _pong(self, path: Path, nonce: bytes, relay: tuple[str, int]) -> None:
+        key = self._ring().keys[-1]
+        header = hop.seal(Kind.PONG, Flag.DOWNLINK, path.client, key)
+        try:
+            self._socket.sendto(header + nonce[:8] + self._generation, relay)
+        except OSError:
+            self._refused("send")
+
+
+class DirectSocket:
+    """A plain UDP socket for clients that reach this worker without a relay."""
+
+    def __init__(self, bind: tuple[str, int]) -> None:
+        self._socket = _udp_socket(bind)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return _pair(self._socket.getsockname())
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return self._socket.fileno()
+
+    def receive(self, on_packet: OnPacket) -> None:
+        """Hand over the packets that wait, at most a batch."""
+        for _ in range(BATCH):
+            try:
+                datagram, source = self._socket.recvfrom(65536)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue
+            on_packet(Path(None, _pair(source)), True, datagram)
+
+    def send(self, path: Path, packet: bytes) -> None:
+        """Send to a client."""
+        try:
+            self._socket.sendto(packet, path.client)
+        except OSError:
+            pass  # the client's address went away; its silence is noticed by consent
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _udp_socket(bind: tuple[str, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    made.bind(bind)
+    return made
+
+
+def _pair(address: tuple[str, int] | tuple[str, int, int, int]) -> tuple[str, int]:
+    return address[0], address[1]

@@ -1,0 +1,43 @@
+"""What a transceiver is told when it starts."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from voicefleet.contract import Port
+from voicefleet.net.service_settings import ServiceSettings
+from voicefleet.net.setting_types import Address, HostPort
+
+
+class TransceiverSettings(ServiceSettings):
+    """The settings of one transceiver pod or local process."""
+
+    shard: str = "main"
+    """The shard it belongs to."""
+    hop_listen: Address = HostPort("0.0.0.0", Port.HOP)
+    """Where relays send to. Worker n takes the port plus n; with port 0 each takes a free one."""
+    pod_address: str = ""
+    """The address that route tokens carry: where relays reach this pod. Needed when `hop_listen` is a wildcard."""
+    api_listen: Address = HostPort("0.0.0.0", Port.TRANSCEIVER_API)
+    """Where signaling posts offers. Worker n takes the port plus n."""
+    direct_listen: Address | None = None
+    """A UDP socket for clients that need no relay: a laptop, a test. Its address goes into answers."""
+    sessions: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Calls that one worker takes."""
+    certificate_directory: Path
+    """The fleet's certificate as `tls.crt` and `tls.key`."""
+    agent: Literal["echo"] = "echo"
+    """What callers talk to."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "TransceiverSettings":
+        if not self.pod_address and ip_address(self.hop_listen.host).is_unspecified:
+            raise ValueError("VOICEFLEET_POD_ADDRESS is not set; it is needed when VOICEFLEET_HOP_LISTEN is a wildcard")
+        return self
+
+    @property
+    def hop_address(self) -> str:
+        """The address that route tokens carry."""
+        return self.pod_address or self.hop_listen.host
