@@ -1,0 +1,63 @@
+"""How long the jitter buffer waits for a packet that is missing: the two profiles, and what they make of the path.
+
+Pure: the same path and the same profile give the same patience. It only decides how long audio *behind* a gap waits;
+audio in order never waits at all.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+FLOOR: Final = 0.02
+"""One frame: a packet that was overtaken on the way usually comes right after the one that overtook it."""
+FIRST_GUESS: Final = 0.1
+"""Round trip that is assumed before one was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What matters more on this call, an answer soon or every word; may be changed while the call lives."""
+
+    name: str
+    limit: float
+    """No frame waits longer than this behind a gap, in seconds."""
+    persistent: bool
+    """Whether it waits for second and third attempts at a retransmission, not just for the first."""
+    stall: float
+    """After so much silence on the wire from a sender that did not pause, the agent gets filler frames."""
+
+
+CONVERSATIONAL: Final = Profile("conversational", limit=0.060, persistent=False, stall=0.4)
+"""For talk: an answer soon."""
+ACCURATE: Final = Profile("accurate", limit=0.300, persistent=True, stall=0.8)
+"""For dictation, numbers and names: every word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known about getting a missing packet after all."""
+
+    reordering: float
+    """How late overtaken packets came recently, in seconds."""
+    retransmits: bool
+    """NACK is sent, and the peer has not shown that it ignores it."""
+    round_trip: float | None
+    variation: float = 0.0
+    """Of the round trip."""
+
+
+def patience(profile: Profile, outlook: Outlook) -> float:
+    """Seconds that audio behind a gap waits before the gap is concealed.
+
+    Waiting only buys something while the packet can still come: as long as packets overtake each other, and for a round
+    trip if the peer sends again. Where one round trip is longer than the profile's limit, waiting for it would cost the
+    caller time and never bring a word back, so it is not done.
+    """
+    wait = max(FLOOR, outlook.reordering)
+    if outlook.retransmits:
+        known = outlook.round_trip is not None
+        attempt = (outlook.round_trip or FIRST_GUESS) + max(0.01, 4 * outlook.variation)
+        if profile.persistent and (not known or attempt <= profile.limit):
+            wait = profile.limit
+        elif not known or attempt <= profile.limit:
+            wait = max(wait, attempt)
+    return min(wait, profile.limit)

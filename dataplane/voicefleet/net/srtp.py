@@ -1,0 +1,95 @@
+"""SRTP by libsrtp (pylibsrtp): the keys that DTLS exported, as the media core's `Protection`.
+
+About 2 us a packet each way. AES-GCM is a sixth cheaper than AES-CM with HMAC-SHA1, and that is the order in which
+`OFFERED` names them for DTLS (RFC 7714, RFC 5764).
+"""
+
+from enum import Enum
+from typing import Final
+
+from pylibsrtp import Error, Policy, Session
+
+from voicefleet.core.media.protection import ProtectionError, SealBroken
+
+_REPLAY_WINDOW: Final = 512
+"""Packets: ten seconds, so that a retransmission asked for by `accurate` is never taken for a replay."""
+
+
+class SrtpProfile(Enum):
+    """A protection profile: name in DTLS (OpenSSL's spelling), key and salt length, libsrtp's number."""
+
+    AEAD_AES_128_GCM = ("SRTP_AEAD_AES_128_GCM", 16, 12, Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
+    AEAD_AES_256_GCM = ("SRTP_AEAD_AES_256_GCM", 32, 12, Policy.SRTP_PROFILE_AEAD_AES_256_GCM)
+    AES128_CM_SHA1_80 = ("SRTP_AES128_CM_SHA1_80", 16, 14, Policy.SRTP_PROFILE_AES128_CM_SHA1_80)
+
+    def __init__(self, openssl_name: str, key_length: int, salt_length: int, libsrtp: int) -> None:
+        self.openssl_name = openssl_name
+        self.key_length = key_length
+        self.salt_length = salt_length
+        self.libsrtp = libsrtp
+
+    @property
+    def exported_length(self) -> int:
+        """How many octets to take from the DTLS exporter (RFC 5764, 4.2)."""
+        return 2 * (self.key_length + self.salt_length)
+
+
+OFFERED: Final = (SrtpProfile.AEAD_AES_128_GCM, SrtpProfile.AEAD_AES_256_GCM, SrtpProfile.AES128_CM_SHA1_80)
+
+
+class Srtp:
+    """Both directions of one call, sealed with the keys of one DTLS handshake."""
+
+    __slots__ = ("_inbound", "_outbound")
+
+    def __init__(self, profile: SrtpProfile, exported: bytes, *, client: bool) -> None:
+        """`exported`: client key, server key, client salt, server salt; `client`: whether we are the DTLS client."""
+        if len(exported) != profile.exported_length:
+            raise ValueError(f"{profile.name} needs {profile.exported_length} octets of keys, not {len(exported)}")
+        key, salt = profile.key_length, profile.salt_length
+        client_key = exported[:key] + exported[2 * key : 2 * key + salt]
+        server_key = exported[key : 2 * key] + exported[2 * key + salt :]
+        ours, theirs = (client_key, server_key) if client else (server_key, client_key)
+        self._outbound = _session(profile, ours, Policy.SSRC_ANY_OUTBOUND)
+        self._inbound = _session(profile, theirs, Policy.SSRC_ANY_INBOUND)
+
+    def seal_rtp(self, packet: bytes) -> bytes:
+        """SRTP of an RTP packet; what we send ourselves always fits."""
+        return self._outbound.protect(packet)
+
+    def seal_rtcp(self, compound: bytes) -> bytes:
+        """SRTCP of an RTCP compound."""
+        return self._outbound.protect_rtcp(compound)
+
+    def open_rtp(self, packet: bytes) -> bytes:
+        """The RTP packet in an authentic, new SRTP packet."""
+        try:
+            return self._inbound.unprotect(packet)
+        except (Error, ValueError) as error:
+            raise ProtectionError(_reason(error)) from error
+
+    def open_rtcp(self, compound: bytes) -> bytes:
+        """The RTCP compound in an authentic, new SRTCP packet."""
+        try:
+            return self._inbound.unprotect_rtcp(compound)
+        except (Error, ValueError) as error:
+            raise ProtectionError(_reason(error)) from error
+
+
+def _session(profile: SrtpProfile, key: bytes, direction: int) -> Session:
+    policy = Policy(key=key, ssrc_type=direction, srtp_profile=profile.libsrtp)
+    policy.window_size = _REPLAY_WINDOW
+    return Session(policy)
+
+
+# libsrtp's errors reach Python as texts; a test pins them.
+_REASONS: Final = {
+    "authentication failure": SealBroken.NOT_AUTHENTIC,
+    "replay check failed (bad index)": SealBroken.REPLAYED,
+    "replay check failed (index too old)": SealBroken.REPLAYED,
+    "packet index is too old to consider": SealBroken.REPLAYED,
+}
+
+
+def _reason(error: Exception) -> SealBroken:
+    return _REASONS.get(str(error), SealBroken.MALFORMED)
