@@ -4,6 +4,7 @@ The operator writes these names into pods, the data plane reads them there; rela
 Redis and in metrics under them. A name that only one part uses does not belong here.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 GROUP: Final = "voicefleet.dev"
@@ -43,6 +44,13 @@ class Port:
     HOP: Final = 4478
     """First hop port of a transceiver; worker n takes HOP + n."""
     SESSION_MAP: Final = 6379
+
+
+class InternalApi:
+    """Paths of a transceiver worker's API, which signaling and the operator call."""
+
+    SESSIONS: Final = "/v1/sessions"
+    DRAIN: Final = "/v1/drain"
 
 
 class HealthPath:
@@ -108,6 +116,24 @@ class Env:
     ALLOWED_REGIONS: Final = "VOICEFLEET_ALLOWED_REGIONS"
     DEFAULT_REGION: Final = "VOICEFLEET_DEFAULT_REGION"
     OPEN: Final = "VOICEFLEET_OPEN"
+    RELAYS: Final = "VOICEFLEET_RELAYS"
+    TRANSCEIVERS: Final = "VOICEFLEET_TRANSCEIVERS"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryKeys:
+    """Where one kind of directory entries stands in Redis."""
+
+    entries: str
+    """Hash: id -> entry as JSON."""
+    seen: str
+    """Sorted set: id -> Redis's own time of its last heartbeat, in milliseconds."""
+    version: str
+    """Counts changes, so that a reader knows whether it missed one."""
+    changes: str
+    """Channel on which each change is told."""
+    read: str
+    """Written by readers, so that they notice when Redis takes no writes and heartbeats cannot arrive."""
 
 
 class RedisKey:
@@ -115,16 +141,13 @@ class RedisKey:
 
     def __init__(self, fleet: str) -> None:
         self._prefix = f"vf:{{{fleet}}}"
-        self.directory = f"{self._prefix}:directory"
-        """Hash: id of a relay or transceiver -> its entry as JSON."""
-        self.directory_seen = f"{self._prefix}:directory:seen"
-        """Sorted set: id -> Redis's own time of its last heartbeat, in milliseconds."""
-        self.directory_version = f"{self._prefix}:directory:version"
-        """Counts changes of the directory, so that a reader knows whether it missed one."""
-        self.directory_changes = f"{self._prefix}:directory:changes"
-        """Channel on which each change is told."""
         self.sessions = f"{self._prefix}:sessions"
         """Sorted set: session id -> unix time of its last refresh, in milliseconds."""
+
+    def directory(self, kind: str) -> DirectoryKeys:
+        """The directory of one kind: `Component.RELAY` or `Component.TRANSCEIVER`."""
+        base = f"{self._prefix}:directory:{kind}"
+        return DirectoryKeys(base, f"{base}:seen", f"{base}:version", f"{base}:changes", f"{base}:read")
 
     def flow(self, pool: str, address: str, port: int) -> str:
         """A client's address as a relay pool sees it -> hop address of its call's owner."""
@@ -163,10 +186,11 @@ class Metric:
     REDIS_CALLS: Final = "voicefleet_redis_calls"
     REDIS_SECONDS: Final = "voicefleet_redis_call_seconds"
     DIRECTORY_ENTRIES: Final = "voicefleet_directory_entries"
-    DIRECTORY_AGE: Final = "voicefleet_directory_age_seconds"
-    FLOW_MAP_WRITES: Final = "voicefleet_flow_map_writes"
-    FLOW_MAP_WAITING: Final = "voicefleet_flow_map_waiting"
-    FLOW_MAP_LOOKUPS: Final = "voicefleet_flow_map_lookups"
+    DIRECTORY_REFUSED: Final = "voicefleet_directory_refused"
+    DIRECTORY_CONNECTED: Final = "voicefleet_directory_connected"
+    SESSION_MAP_WRITES: Final = "voicefleet_session_map_writes"
+    SESSION_MAP_WAITING: Final = "voicefleet_session_map_waiting"
+    FLOW_LOOKUPS: Final = "voicefleet_flow_lookups"
 
 
 MEDIA_MTU: Final = 1200

@@ -1,7 +1,7 @@
 """Data channels by aiortc's SCTP, over our own DTLS.
 
-`RTCSctpTransport` asks little of the DTLS transport under it, so a small object stands in for one. This is the only file
-that knows aiortc's internals; `tests/unit/net/test_sctp_adapter.py` pins each of them:
+`RTCSctpTransport` asks little of the DTLS transport under it, so a small object stands in for one. This is the only
+file that knows aiortc's internals; `tests/unit/net/test_sctp_adapter.py` pins each of them:
 
 * it reads `state` and `_role` of its transport, calls `_register_data_receiver`, `_unregister_data_receiver` and
   awaits `_send_data`;

@@ -5,7 +5,7 @@ session), sealed with AES-256-GCM under the fleet's key. So any replica of signa
 remember it; the browser that holds it cannot read the instructions inside or alter them. It can be used for several
 calls until it expires, as with the service whose form it has.
 
-    ek_ base64url( octet 0: key id (3 bits), version (5 bits) | octet 1: fleet tag | nonce (12) | sealed JSON + tag (16) )
+    ek_ base64url(octet 0: key id (3 bits), version (5 bits) | octet 1: fleet tag | nonce (12) | sealed JSON, tag (16))
 """
 
 import base64
@@ -25,7 +25,7 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 PREFIX: Final = "ek_"
 VERSION: Final = 1
 MAX_SESSION: Final = 64 * 1024
-"""Largest session configuration in octets of JSON; the secret itself has to fit an HTTP header (8 KiB), so it is deflated."""
+"""Largest session configuration in octets of JSON. It is deflated, because the secret has to fit an HTTP header."""
 MAX_TEXT: Final = 8000
 _HEAD: Final = 2
 _NONCE: Final = 12

@@ -1,4 +1,4 @@
-"""Tells by its first octets what a packet on a WebRTC port is (RFC 7983, RFC 9443, RFC 5761). It never looks further."""
+"""Tells by its first octets what a packet on a WebRTC port is (RFC 7983, 9443, 5761). It never looks further."""
 
 from enum import IntEnum
 from typing import Final
@@ -20,7 +20,7 @@ def _kind_of(octet: int) -> PacketKind:
         return PacketKind.STUN
     if 20 <= octet <= 63:
         return PacketKind.DTLS
-    if 64 <= octet <= 127 or 192 <= octet:
+    if 64 <= octet <= 127 or octet >= 192:
         return PacketKind.QUIC
     if 128 <= octet <= 191:
         return PacketKind.RTP

@@ -1,7 +1,8 @@
 """The hop header: 32 octets before each datagram between relay and transceiver, and bundles of such datagrams.
 
 It names the client, and is constant for a flow and direction. So a sender makes it once, and a receiver checks its tag
-only when it meets it for the first time: afterwards the 32 octets are a key of a dictionary. Layout: docs/architecture.md.
+only when it meets it for the first time: afterwards the 32 octets are a key of a dictionary. The layout is in
+docs/architecture.md.
 """
 
 import hmac
@@ -82,7 +83,7 @@ def seal(kind: Kind, flags: Flag, client: tuple[str, int], key: FleetKey) -> byt
     return head + blake2s(head, digest_size=_TAG, key=key.hop_key).digest()
 
 
-def open(header: bytes, ring: KeyRing) -> HopHeader:  # noqa: A001 - hop.open reads as it should
+def open(header: bytes, ring: KeyRing) -> HopHeader:
     """What a header says, once its tag has been checked; raises `WireError`. Only the first 32 octets are read."""
     if len(header) < HEADER:
         raise WireError(Reason.TRUNCATED, "shorter than a hop header")

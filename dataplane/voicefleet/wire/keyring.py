@@ -77,6 +77,11 @@ class FleetKey:
             derived = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=purpose).derive(self.secret)
             object.__setattr__(self, name, derived)
 
+    @property
+    def api_bearer(self) -> str:
+        """`api_key` as the internal API's Authorization header carries it."""
+        return self.api_key.hex()
+
     def accepted(self, now: float) -> bool:
         """Whether what was minted with this key still counts."""
         return self.accept_until is None or now < self.accept_until

@@ -170,14 +170,14 @@ def encode(message: Message, password: bytes | None = None, fingerprint: bool = 
 
 
 def integrity_ok(data: bytes, integrity_at: int, password: bytes) -> bool:
-    """Whether the MESSAGE-INTEGRITY at that offset was made with this password; takes constant time for the comparison."""
+    """Whether the MESSAGE-INTEGRITY at that offset was made with this password; compared in constant time."""
     # The length field counts up to and with the attribute itself while the HMAC is made (RFC 8489 section 14.5).
     signed = data[:2] + (integrity_at + _INTEGRITY - HEADER).to_bytes(2) + data[4:integrity_at]
     return hmac.compare_digest(_hmac_sha1(password, signed), data[integrity_at + 4 : integrity_at + _INTEGRITY])
 
 
 def _hmac_sha1(key: bytes, signed: bytes) -> bytes:
-    """HMAC-SHA1 (RFC 2104) by two hashes: OpenSSL's one-shot form spends half as much again on looking up the algorithm."""
+    """HMAC-SHA1 (RFC 2104) by two hashes: OpenSSL's one-shot form takes half as long again to find the algorithm."""
     if len(key) > 64:
         key = sha1(key, usedforsecurity=False).digest()
     pad = 64 - len(key)

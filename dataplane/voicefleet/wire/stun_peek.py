@@ -38,8 +38,8 @@ class Attribute(IntEnum):
 
 
 Peek = tuple[int, int, bytes, int]
-"""Class, method, user name, offset of MESSAGE-INTEGRITY; an empty name and -1 mean absent. A plain tuple: one with names
-costs a tenth of the whole parse more."""
+"""Class, method, user name, offset of MESSAGE-INTEGRITY; an empty name and -1 mean absent. A plain tuple: one with
+names costs a tenth of the whole parse more."""
 
 _USERNAME: Final = int(Attribute.USERNAME)
 _INTEGRITY: Final = int(Attribute.MESSAGE_INTEGRITY)

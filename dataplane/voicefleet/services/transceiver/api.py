@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voicefleet.contract import InternalApi
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
 from voicefleet.services.transceiver.worker import Full, Worker
@@ -45,7 +46,7 @@ def internal_api(worker: Worker, ring: Callable[[], KeyRing]) -> web.Application
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
         scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
-        keys = (key.api_key.hex().encode() for key in ring().keys)
+        keys = (key.api_bearer.encode() for key in ring().keys)
         if scheme != "Bearer" or not any(hmac.compare_digest(presented.encode(), key) for key in keys):
             return _refusal(401, "the internal API needs the fleet's key")
         return await handler(request)
@@ -85,10 +86,10 @@ def internal_api(worker: Worker, ring: Callable[[], KeyRing]) -> web.Application
     application = web.Application(middlewares=[authenticated], client_max_size=1024 * 1024)
     application.add_routes(
         [
-            web.post("/v1/sessions", create),
-            web.get("/v1/sessions", status),
-            web.delete("/v1/sessions/{id}", end),
-            web.post("/v1/drain", drain),
+            web.post(InternalApi.SESSIONS, create),
+            web.get(InternalApi.SESSIONS, status),
+            web.delete(InternalApi.SESSIONS + "/{id}", end),
+            web.post(InternalApi.DRAIN, drain),
         ]
     )
     return application

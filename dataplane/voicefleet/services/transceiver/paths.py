@@ -1,7 +1,7 @@
-"""How packets reach this worker and leave it: through relays over the hop socket, or directly over a plain UDP socket.
+"""How packets reach this worker and leave it: through relays over the hop socket, or over a plain UDP socket.
 
-It turns a datagram into (path, packet) and a (path, packet) into a datagram. A hop header is authenticated once, when it
-is met for the first time; afterwards it is a key of a dictionary. The dictionary is bounded: headers are forgotten
+It turns a datagram into (path, packet) and a (path, packet) into a datagram. A hop header is authenticated once, when
+it is met for the first time; afterwards it is a key of a dictionary. The dictionary is bounded: headers are forgotten
 oldest first, and one that is met again is simply checked again.
 """
 

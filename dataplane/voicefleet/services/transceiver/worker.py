@@ -249,7 +249,7 @@ def _terms(plan: AudioPlan) -> AudioTerms:
         coding=_CODINGS[plan.codec.name],
         payload_type=plan.codec.payload_type,
         red=plan.red,
-        telephone_events={kind: plan.codec.clock_rate for kind in plan.telephone_event},
+        telephone_events=dict.fromkeys(plan.telephone_event, plan.codec.clock_rate),
         nack=plan.nack,
         reduced_size=True,
     )

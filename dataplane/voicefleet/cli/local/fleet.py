@@ -1,0 +1,125 @@
+"""Which processes make a local fleet, with which settings. Everything listens on loopback.
+
+Keys and a certificate are made anew at each start, in a directory that only the user can read; calls do not outlive
+their fleet. The ports of the parts that talk to each other are taken free; signaling has a known one.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from voicefleet.cli.local.processes import Process
+from voicefleet.contract import Component, Env, HealthPath
+from voicefleet.net.certificate import self_signed
+from voicefleet.wire.keyring import KeyRing
+
+LOOPBACK: Final = "127.0.0.1"
+FLEET: Final = "local"
+CERTIFICATE_LIFE: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFleet:
+    """The processes in the order in which they are started, and what a user needs to call."""
+
+    processes: tuple[Process, ...]
+    base_url: str
+    api_key: str
+    relays: tuple[str, ...]
+    """Public addresses of the relays."""
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    """A port that was free a moment ago; who loses the race says so when it starts, and is started again."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
+    """Make the secrets, and say which processes to run."""
+    api_key = _make_secrets(directory)
+    transceiver_api = _free_address()
+    relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    base_url = f"http://{LOOPBACK}:{signaling_port}"
+    processes = (
+        _process(
+            directory,
+            "transceiver-1",
+            Component.TRANSCEIVER,
+            {
+                Env.HOP_LISTEN: f"{LOOPBACK}:0",
+                Env.API_LISTEN: transceiver_api,
+                Env.CERTIFICATE_DIRECTORY: str(directory / "certificate"),
+            },
+        ),
+        _process(
+            directory,
+            "relay-1",
+            Component.RELAY,
+            {
+                Env.LISTEN: relay,
+                Env.PUBLIC_ADDRESSES: LOOPBACK,
+                Env.HOP_NETWORKS: f"{LOOPBACK}/32",
+                Env.WORKERS: "1",
+            },
+        ),
+        _process(
+            directory,
+            "signaling-1",
+            Component.SIGNALING,
+            {
+                Env.SIGNALING_LISTEN: f"{LOOPBACK}:{signaling_port}",
+                Env.API_KEYS_DIRECTORY: str(directory / "api-keys"),
+                Env.TRANSCEIVERS: transceiver_api,
+                Env.RELAYS: relay,
+            },
+        ),
+    )
+    return LocalFleet(processes, base_url, api_key, (relay,))
+
+
+def _make_secrets(directory: Path) -> str:
+    now = time.time()
+    for name in ("keys", "certificate", "api-keys"):
+        (directory / name).mkdir(mode=0o700, exist_ok=True)
+    certificate, private = self_signed(now, CERTIFICATE_LIFE)
+    api_key = f"vf-{secrets.token_urlsafe(24)}"
+    _write(directory / "keys" / "keyring.json", KeyRing.generate(FLEET, now, secrets.token_bytes).dump())
+    _write(directory / "certificate" / "tls.crt", certificate)
+    _write(directory / "certificate" / "tls.key", private)
+    _write(directory / "api-keys" / "local", api_key.encode())
+    return api_key
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def _process(directory: Path, name: str, component: str, environment: Mapping[str, str]) -> Process:
+    health = _free_address()
+    common = {
+        Env.KEY_FILE: str(directory / "keys" / "keyring.json"),
+        Env.HEALTH_LISTEN: health,
+        Env.LOG_FORMAT: "text",
+        "PYTHONUNBUFFERED": "1",
+    }
+    inherited = {key: "" for key in os.environ if key.startswith(Env.PREFIX)}  # an empty variable counts as not set
+    return Process(
+        name,
+        f"voicefleet.services.{component}",
+        {**inherited, **common, **environment},
+        f"http://{health}{HealthPath.READY}",
+    )
+
+
+def _free_address() -> str:
+    return f"{LOOPBACK}:{free_port(socket.SOCK_STREAM)}"

@@ -1,0 +1,137 @@
+"""Supervises the processes of a local fleet: started together, restarted when they die, ended together.
+
+A child never outlives the fleet: the kernel ends it when this process dies, even by SIGKILL, and what a child started
+itself goes with its process group.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+END_GRACE: Final = 1.5
+"""Seconds between SIGTERM and SIGKILL, so that Ctrl-C ends everything in two."""
+READY_DEADLINE: Final = 30.0
+"""Seconds. A laptop needs one, a machine under load many; after thirty something is wrong and the log says what."""
+RESTART_PAUSE: Final = (0.2, 5.0)
+"""First and longest pause before a process that died is started again; doubled each time it dies within a minute."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class StartError(Exception):
+    """A process of the fleet did not become ready; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the fleet: what to run, and the address that says when it is ready."""
+
+    name: str
+    module: str
+    environment: Mapping[str, str]
+    ready_url: str
+
+
+class Supervisor:
+    """Owns the children. `run` each process in a task group; leaving the group ends them."""
+
+    def __init__(self, log_directory: Path, say: Callable[[str], None]) -> None:
+        self._logs = log_directory
+        self._say = say
+        self.pids: dict[str, int] = {}
+        """Process ids of the children as they are now, by name."""
+
+    async def run(self, process: Process, ready: asyncio.Event) -> None:
+        """Keep one process running until cancelled; sets `ready` once it has been ready for the first time."""
+        first, longest = RESTART_PAUSE
+        pause = first
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            child = await self._start(process)
+            try:
+                if not ready.is_set():
+                    await self._until_ready(process, child)
+                    ready.set()
+                code = await child.wait()
+            finally:
+                await self._end(process.name, child)
+            self._say(f"{process.name} ended ({_cause(code)}), starting it again; its log: {self.log(process.name)}")
+            pause = first if loop.time() - started > 60 else min(pause * 2, longest)
+            await asyncio.sleep(pause)
+
+    def log(self, name: str) -> Path:
+        """Where a process writes its log."""
+        return self._logs / f"{name}.log"
+
+    async def _start(self, process: Process) -> asyncio.subprocess.Process:
+        with self.log(process.name).open("ab") as log:
+            child = await asyncio.create_subprocess_exec(
+                *_command(process.module),
+                env={**os.environ, **process.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self.pids[process.name] = child.pid
+        return child
+
+    async def _until_ready(self, process: Process, child: asyncio.subprocess.Process) -> None:
+        try:
+            async with asyncio.timeout(READY_DEADLINE), aiohttp.ClientSession() as http:
+                while child.returncode is None:
+                    with contextlib.suppress(aiohttp.ClientError, OSError):
+                        async with http.get(process.ready_url) as answer:
+                            if answer.status == 200:
+                                return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise StartError(
+                f"{process.name} was not ready after {READY_DEADLINE:.0f} s:\n{self._tail(process.name)}"
+            ) from None
+        raise StartError(f"{process.name} did not start ({_cause(child.returncode)}):\n{self._tail(process.name)}")
+
+    async def _end(self, name: str, child: asyncio.subprocess.Process) -> None:
+        self.pids.pop(name, None)
+        if child.returncode is None:
+            _signal_group(child.pid, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(asyncio.shield(child.wait()), END_GRACE)
+            except TimeoutError:
+                pass
+        _signal_group(child.pid, signal.SIGKILL)  # what it started itself and did not end
+        if child.returncode is None:
+            await child.wait()
+
+    def _tail(self, name: str, lines: int = 5) -> str:
+        text = self.log(name).read_text(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in text[-lines:])
+
+
+def _command(module: str) -> Sequence[str]:
+    return (sys.executable, "-m", module)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _cause(code: int | None) -> str:
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

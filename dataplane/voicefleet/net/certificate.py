@@ -1,0 +1,36 @@
+"""Makes a certificate for DTLS: P-256, self-signed, with nothing in it that tells who made it.
+
+A WebRTC client believes a certificate because its fingerprint stands in the answer, not because somebody signed it.
+"""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+SKEW: Final = timedelta(days=1)
+"""How far a client's clock may be behind ours."""
+
+
+def self_signed(now: float, lifetime: timedelta) -> tuple[bytes, bytes]:
+    """Certificate and private key as PEM, valid from a day ago."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, secrets.token_hex(8))])
+    moment = datetime.fromtimestamp(now, UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - SKEW)
+        .not_valid_after(moment + lifetime)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), private

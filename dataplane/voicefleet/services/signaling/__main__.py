@@ -1,0 +1,85 @@
+"""The signaling process: settings in, one HTTP application, its probes; SIGTERM ends it when requests have ended."""
+
+import asyncio
+import random
+import signal
+import time
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from voicefleet.contract import Component
+from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.key_file import KeyFile
+from voicefleet.net.watched_file import FileMetrics, WatchedFile
+from voicefleet.observability import health, logs, metrics
+from voicefleet.services.signaling.api_keys import ApiKeys, read_api_keys
+from voicefleet.services.signaling.application import application
+from voicefleet.services.signaling.callers import Admission
+from voicefleet.services.signaling.openai_door import OpenAIDoor
+from voicefleet.services.signaling.placement import Placement
+from voicefleet.services.signaling.settings import SignalingSettings
+from voicefleet.services.signaling.transceiver_client import OfferedRelay, TransceiverClient
+
+STALE: Final = 10.0
+"""Seconds without a turn of the loop until a kubelet should restart this process."""
+
+
+async def serve(settings: SignalingSettings) -> None:
+    """Answer clients until SIGTERM or SIGINT."""
+    log = logs.logger(__name__)
+    ring = KeyFile(settings.key_file)
+    keys = (
+        None
+        if settings.open or settings.api_keys_directory is None
+        else WatchedFile[ApiKeys](settings.api_keys_directory, read_api_keys, "api keys")
+    )
+    if keys is None:
+        log.warning("open mode: anybody who reaches this address may call; for local use only")
+    state = health.Health()
+    serving = state.condition("serving")
+    heart = state.heart("loop", STALE)
+    registry = metrics.registry(Component.SIGNALING)
+    registry.register(state)
+    registry.register(FileMetrics(ring, *([keys] if keys is not None else [])))
+    client = TransceiverClient(lambda: ring.value, time.time)
+    placement = Placement(
+        client,
+        [f"http://{address}" for address in settings.transceivers],
+        [OfferedRelay(*relay) for relay in settings.relays],
+        lambda: ring.value,
+        random.Random(),
+    )
+    admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=lambda: ring.value)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        stack.push_async_callback(client.close)
+        app = application(OpenAIDoor(admission, placement))
+        port = await stack.enter_async_context(health.served(app, *settings.signaling_listen))
+        await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
+        followed: list[WatchedFile[Any]] = [ring, *([keys] if keys is not None else [])]
+        background = [tasks.create_task(_follow(file)) for file in followed]
+        background.append(tasks.create_task(heart.beat_while_running()))
+        serving.holds()
+        log.info("signaling serves", host=settings.signaling_listen.host, port=port)
+        await stopping.wait()
+        serving.fails("stopping")
+        for task in background:
+            task.cancel()
+
+
+async def _follow(file: WatchedFile[Any]) -> None:
+    async for _ in file.changes():
+        pass  # whoever needs the value asks for it
+
+
+def main() -> None:
+    """The entry point."""
+    settings = load_or_exit(SignalingSettings)
+    logs.configure(Component.SIGNALING, format=settings.log_format, level=settings.log_level)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The transceiver process: settings in, one worker, its internal API, its probes; SIGTERM drains."""
+
+import asyncio
+import secrets
+import signal
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+from voicefleet.agents.echo import EchoAgent
+from voicefleet.contract import Component
+from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.dtls import DtlsIdentity
+from voicefleet.net.key_file import KeyFile
+from voicefleet.net.watched_file import FileMetrics
+from voicefleet.observability import health, logs, metrics
+from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.settings import TransceiverSettings
+from voicefleet.services.transceiver.worker import Worker
+
+STALE: Final = 10.0
+"""Seconds without a turn of the loop until a kubelet should restart this process."""
+
+
+async def serve(settings: TransceiverSettings) -> None:
+    """Serve calls until SIGTERM or SIGINT."""
+    log = logs.logger(__name__)
+    keys = KeyFile(settings.key_file)
+    worker = Worker(
+        hop_bind=settings.hop_listen,
+        hop_address=settings.hop_address,
+        direct_bind=settings.direct_listen,
+        capacity=settings.sessions,
+        ring=lambda: keys.value,
+        clock=time.time,
+        identity=DtlsIdentity.load(settings.certificate_directory),
+        agent=lambda _config: EchoAgent(),
+        generation=secrets.randbits(16),
+    )
+    state = health.Health()
+    serving = state.condition("serving")
+    heart = state.heart("loop", STALE)
+    registry = metrics.registry(Component.TRANSCEIVER)
+    registry.register(state)
+    registry.register(FileMetrics(keys))
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        port = await stack.enter_async_context(
+            health.served(internal_api(worker, lambda: keys.value), *settings.api_listen)
+        )
+        await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
+        background = [tasks.create_task(heart.beat_while_running()), tasks.create_task(_follow(keys))]
+        worker.start()
+        serving.holds()
+        log.info("transceiver serves", shard=settings.shard, hop=":".join(map(str, worker.hop)), api_port=port)
+        await stopping.wait()
+        serving.fails("stopping")
+        worker.stop("the transceiver is stopping")
+        for task in background:
+            task.cancel()
+
+
+async def _follow(keys: KeyFile) -> None:
+    async for _ in keys.changes():
+        pass  # the worker asks for the ring where it needs it
+
+
+def main() -> None:
+    """The entry point."""
+    settings = load_or_exit(TransceiverSettings)
+    logs.configure(Component.TRANSCEIVER, format=settings.log_format, level=settings.log_level)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()
