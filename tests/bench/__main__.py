@@ -1,0 +1,58 @@
+"""`scripts/bench [NAME] [--quick] [--json FILE]`: runs one bench, or lists them."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Protocol, cast
+
+from tests import bench
+from tests.bench.report import Report, machine
+
+
+class Bench(Protocol):
+    """What a module of this folder offers."""
+
+    TITLE: str
+
+    def run(self, quick: bool) -> Report:
+        """Measure; a quick run ends within 50 s."""
+
+
+def load(name: str) -> Bench:
+    """The bench of that name."""
+    return cast(Bench, importlib.import_module(f"{bench.__name__}.{name}"))
+
+
+def names() -> list[str]:
+    """The benches there are: modules with a title."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+    return [name for name in modules if name != "report" and hasattr(load(name), "TITLE")]
+
+
+def main() -> int:
+    """Measure what the command line names; the status is 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure one part beside its yardstick.")
+    parser.add_argument("name", nargs="?", help="without it: list the benches")
+    parser.add_argument("--quick", action="store_true", help="end within 50 s, perhaps less exact")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there as well")
+    arguments = parser.parse_args()
+    known = names()
+    if arguments.name is None:
+        for name in known:
+            print(f"{name:<16} {load(name).TITLE}")
+        return 0
+    if arguments.name not in known:
+        parser.error(f"there is no bench '{arguments.name}'; there are: {', '.join(known) or 'none yet'}")
+    before = machine()
+    report = load(arguments.name).run(arguments.quick)
+    print(load(arguments.name).TITLE)
+    print("on " + ", ".join(f"{key} {value}" for key, value in before.items()))
+    print(report.text())
+    if arguments.json is not None:
+        arguments.json.write_text(report.json(before))
+    return 0 if report.ok else 1
+
+
+sys.exit(main())
