@@ -34,6 +34,11 @@ class LocalFleet:
     relays: tuple[str, ...]
     """Public addresses of the relays."""
 
+    @property
+    def console(self) -> str:
+        """The console page; the key behind the # stays in the browser."""
+        return f"{self.base_url}/#key={self.api_key}"
+
 
 def free_port(kind: socket.SocketKind) -> int:
     """A port that was free a moment ago; who loses the race says so when it starts, and is started again."""
@@ -80,6 +85,7 @@ def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
                 Env.API_KEYS_DIRECTORY: str(directory / "api-keys"),
                 Env.TRANSCEIVERS: transceiver_api,
                 Env.RELAYS: relay,
+                Env.CONSOLE: "true",
             },
         ),
     )

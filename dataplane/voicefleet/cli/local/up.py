@@ -48,7 +48,7 @@ async def _run(fleet: LocalFleet, directory: Path, ready_file: Path | None) -> N
 async def _announce(
     fleet: LocalFleet, supervisor: Supervisor, readies: dict[str, asyncio.Event], ready_file: Path | None
 ) -> None:
-    """A line for each part that is ready, in the order of the call's path; then where to call, for people and scripts."""
+    """A line for each part that is ready; then where to call, for people and for scripts."""
     began = time.monotonic()
     for name, ready in readies.items():
         await ready.wait()
@@ -56,10 +56,16 @@ async def _announce(
     if ready_file is not None:
         _write_whole(
             ready_file,
-            {"baseUrl": fleet.base_url, "apiKey": fleet.api_key, "relays": fleet.relays, "processes": supervisor.pids},
+            {
+                "baseUrl": f"{fleet.base_url}/v1",
+                "apiKey": fleet.api_key,
+                "console": fleet.console,
+                "relays": fleet.relays,
+                "processes": supervisor.pids,
+            },
         )
-    _say(f"API key for this run: {fleet.api_key}")
-    _say(f"The fleet serves at {fleet.base_url}/v1 (Ctrl-C ends it)")
+    _say(f"API for clients: {fleet.base_url}/v1, key {fleet.api_key}")
+    _say(f"Talk to it: {fleet.console} (Ctrl-C ends the fleet)")
 
 
 def _write_whole(path: Path, content: dict[str, object]) -> None:

@@ -55,7 +55,7 @@ async def serve(settings: SignalingSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.push_async_callback(client.close)
-        app = application(OpenAIDoor(admission, placement))
+        app = application(OpenAIDoor(admission, placement), console=settings.console)
         port = await stack.enter_async_context(health.served(app, *settings.signaling_listen))
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         followed: list[WatchedFile[Any]] = [ring, *([keys] if keys is not None else [])]

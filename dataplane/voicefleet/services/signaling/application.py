@@ -1,5 +1,9 @@
 """Signaling as an aiohttp application: its doors, errors as clients read them, and access from any origin."""
 
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
 from aiohttp import web
 
 from voicefleet.observability import logs
@@ -8,6 +12,7 @@ from voicefleet.services.signaling.cross_origin import Handler, allow_any_origin
 from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.problems import Problem
 
+CONSOLE: Final = Path(str(files(__package__) / "console"))
 _log = logs.logger(__name__)
 
 
@@ -25,8 +30,14 @@ async def _as_problems(request: web.Request, handler: Handler) -> web.StreamResp
         return Problem(500, "internal_error", "Signaling failed on this request; it is in the log.").response()
 
 
-def application(door: OpenAIDoor) -> web.Application:
+def application(door: OpenAIDoor, *, console: bool) -> web.Application:
     """The application that clients reach."""
     app = web.Application(middlewares=[allow_any_origin, _as_problems], client_max_size=MAX_BODY)
     app.add_routes(door.routes())
+    if console:
+        app.add_routes([web.get("/", _console_page), web.static("/", CONSOLE)])
     return app
+
+
+async def _console_page(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(CONSOLE / "index.html")

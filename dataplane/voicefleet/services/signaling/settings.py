@@ -18,6 +18,8 @@ class SignalingSettings(ServiceSettings):
     """The applications' API keys, one file each, as a Secret mounts them."""
     open: bool = False
     """Let anybody call, without a key. For local use only."""
+    console: bool = False
+    """Serve the console page at `/`."""
     relays: tuple[Address, ...] = ()
     """Relays that are always there, in order of preference. Without any, clients reach transceivers directly."""
     transceivers: tuple[Address, ...] = ()
