@@ -7,10 +7,12 @@ Memory is bounded by MAX_WANTED.
 
 from typing import Final
 
+from voicefleet.core.media.patience import FIRST_GUESS, MARGIN
+
 MAX_WANTED: Final = 128
 """More missing at once than 2.5 s of audio is an outage, not loss: only the newest are asked for."""
 MAX_ATTEMPTS: Final = 5
-RETRY_SPACING: Final = 0.02
+LEAST_SPACING: Final = 0.02
 """Least time between two attempts for one packet, whatever the round trip: a sender needs a frame's time to notice."""
 MAX_GUARD: Final = 0.02
 """The first attempt never waits longer for an overtaken packet: a late NACK costs a word, a needless one 16 octets."""
@@ -18,15 +20,17 @@ REORDERING_LIMIT: Final = 0.3
 HOPELESS_AFTER: Final = 24
 """So many packets asked for in vain, and not one that came, say that the peer does not retransmit."""
 
-_DECAY: Final = 0.98
+_FADE: Final = 0.97
+"""A second later a peak of lateness counts so much less: half after 23 s, since the latest packets are the rarest."""
+_NO_REORDERING: Final = 0.005
 
 
 class _Wanted:
-    __slots__ = ("asked", "attempts", "missed")
+    __slots__ = ("asked", "attempts", "first_asked", "missed")
 
     def __init__(self, missed: float) -> None:
         self.missed = missed
-        self.asked = 0.0
+        self.first_asked = self.asked = 0.0
         self.attempts = 0
 
 
@@ -34,11 +38,12 @@ class LossRecovery:
     """The packets of one sender that are missing and still of use. Sequence numbers are extended ones."""
 
     __slots__ = (
-        "_guard",
+        "_given_up",
         "_in_vain",
         "_next",
         "_wanted",
         "asked",
+        "guard",
         "overtaken",
         "reordering",
         "retransmitted",
@@ -47,9 +52,11 @@ class LossRecovery:
 
     def __init__(self) -> None:
         self._wanted: dict[int, _Wanted] = {}
+        self._given_up: dict[int, _Wanted] = {}
         self._next = float("inf")
-        self._guard = 0.0
         self._in_vain = 0
+        self.guard = 0.0
+        """How long a packet may be overdue before it is asked for."""
         self.reordering = 0.0
         """How late overtaken packets come, seconds: a peak that fades."""
         self.asked = 0
@@ -70,22 +77,25 @@ class LossRecovery:
             self._wanted[sequence] = _Wanted(now)
         while len(self._wanted) > MAX_WANTED:
             del self._wanted[next(iter(self._wanted))]
-        self._next = min(self._next, now + self._guard)
+        self._next = min(self._next, now + self.guard)
 
     def arrived(self, sequence: int, now: float, round_trip: float | None) -> bool:
-        """A packet older than the newest came; whether it is a retransmission (as far as its time can tell)."""
-        wanted = self._wanted.pop(sequence, None)
+        """A packet older than the newest came; whether it is a retransmission (as far as its time can tell).
+
+        One that comes too late to be of use still teaches how late packets come.
+        """
+        wanted = self._wanted.pop(sequence, None) or self._given_up.pop(sequence, None)
         if wanted is None:
             return False
-        if wanted.attempts and now - wanted.asked >= 0.5 * (round_trip or 0.0):
+        if wanted.attempts and now - wanted.first_asked >= 0.5 * (round_trip or 0.0):
             self._in_vain = 0
             self.retransmitted += 1
             if wanted.attempts == 1:  # after several attempts nobody knows which one it answers (Karn)
                 self.round_trip_sample = now - wanted.asked
             return True
         self.overtaken += 1
-        self.reordering = min(REORDERING_LIMIT, max(now - wanted.missed, self.reordering * _DECAY))
-        self._guard = min(MAX_GUARD, self.reordering)
+        self.reordering = min(REORDERING_LIMIT, max(now - wanted.missed, self.reordering))
+        self._set_guard()
         return False
 
     def found(self, sequence: int) -> None:
@@ -94,36 +104,40 @@ class LossRecovery:
 
     def forget_before(self, sequence: int) -> None:
         """Packets before this one are of no use any more."""
-        for stale in [wanted for wanted in self._wanted if wanted < sequence]:
-            if self._wanted.pop(stale).attempts:
-                self._in_vain += 1
         if not self._wanted:
-            self._next = float("inf")
+            return
+        for stale in [wanted for wanted in self._wanted if wanted < sequence]:
+            wanted = self._wanted.pop(stale)
+            self._given_up[stale] = wanted
+            if wanted.attempts:
+                self._in_vain += 1
+        while len(self._given_up) > MAX_WANTED:
+            del self._given_up[next(iter(self._given_up))]
 
     def fade(self) -> None:
         """To be called about once a second: what happened long ago counts less."""
-        self.reordering *= 0.9
-        self._guard = min(MAX_GUARD, self.reordering) if self.reordering > 0.005 else 0.0
+        self.reordering *= _FADE
+        self._set_guard()
 
     def deadline(self) -> float:
         """When `due` may have something to ask for."""
         return self._next if self._wanted else float("inf")
 
-    def due(self, now: float, round_trip: float) -> list[int]:
-        """Sequence numbers to NACK now."""
+    def due(self, now: float, round_trip: float | None, patience: float) -> list[int]:
+        """Sequence numbers to NACK now: those whose answer can come before the gap is given up."""
         if now < self._next or not self._wanted:
             return []
-        spacing = max(RETRY_SPACING, round_trip)
+        expected = round_trip or 0.0
+        spacing = max(LEAST_SPACING, (FIRST_GUESS if round_trip is None else round_trip) * 1.1 + MARGIN)
         following = float("inf")
         asking = []
         for sequence, wanted in self._wanted.items():
-            if not wanted.attempts:
-                at = wanted.missed + self._guard
-            elif wanted.attempts < MAX_ATTEMPTS:
-                at = wanted.asked + spacing
-            else:
+            at = wanted.asked + spacing if wanted.attempts else wanted.missed + self.guard
+            if at + expected > wanted.missed + patience or wanted.attempts >= MAX_ATTEMPTS:
                 continue
             if at <= now:
+                if not wanted.attempts:
+                    wanted.first_asked = now
                 wanted.attempts += 1
                 wanted.asked = now
                 asking.append(sequence)
@@ -132,3 +146,6 @@ class LossRecovery:
         self._next = following
         self.asked += len(asking)
         return asking
+
+    def _set_guard(self) -> None:
+        self.guard = min(MAX_GUARD, self.reordering) if self.reordering > _NO_REORDERING else 0.0

@@ -9,6 +9,10 @@ from typing import Final
 
 FLOOR: Final = 0.02
 """One frame: a packet that was overtaken on the way usually comes right after the one that overtook it."""
+HEADROOM: Final = 1.5
+"""The latest packets are the rarest: what was seen lately is less than what will come."""
+MARGIN: Final = 0.01
+"""For the sender to notice and answer, beyond the round trip."""
 FIRST_GUESS: Final = 0.1
 """Round trip that is assumed before one was measured."""
 
@@ -43,6 +47,8 @@ class Outlook:
     round_trip: float | None
     variation: float = 0.0
     """Of the round trip."""
+    guard: float = 0.0
+    """How long a packet may be overdue before it is asked for."""
 
 
 def patience(profile: Profile, outlook: Outlook) -> float:
@@ -52,12 +58,9 @@ def patience(profile: Profile, outlook: Outlook) -> float:
     trip if the peer sends again. Where one round trip is longer than the profile's limit, waiting for it would cost the
     caller time and never bring a word back, so it is not done.
     """
-    wait = max(FLOOR, outlook.reordering)
+    wait = max(FLOOR, HEADROOM * outlook.reordering)
     if outlook.retransmits:
-        known = outlook.round_trip is not None
-        attempt = (outlook.round_trip or FIRST_GUESS) + max(0.01, 4 * outlook.variation)
-        if profile.persistent and (not known or attempt <= profile.limit):
-            wait = profile.limit
-        elif not known or attempt <= profile.limit:
-            wait = max(wait, attempt)
+        attempt = outlook.guard + (FIRST_GUESS if outlook.round_trip is None else outlook.round_trip) + MARGIN
+        if outlook.round_trip is None or attempt <= profile.limit:
+            wait = profile.limit if profile.persistent else max(wait, attempt + 2 * outlook.variation)
     return min(wait, profile.limit)

@@ -112,9 +112,7 @@ class AudioStream:
 
     def poll(self, now: float) -> list[bytes]:
         """Datagrams to send now."""
-        outgoing = self._outgoing
-        if outgoing:
-            self._outgoing = []
+        outgoing, self._outgoing = self._outgoing, []
         for payload, position, marker, late in self.playout.due(now):
             outgoing.append(self.sender.datagram(payload, position, marker))
             self._clock_error[bisect_left(CLOCK_ERROR_BOUNDS, late)] += 1

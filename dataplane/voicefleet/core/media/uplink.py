@@ -108,6 +108,7 @@ class Uplink:
                 self._terms.nack and recovery.answered,
                 self._round_trip.value,
                 self._round_trip.variation,
+                recovery.guard,
             ),
         )
 
@@ -166,7 +167,7 @@ class Uplink:
             self.recovery.forget_before(self.buffer.expected)
         if not self._terms.nack:
             return []
-        return [number & 0xFFFF for number in self.recovery.due(now, self._round_trip.or_guess)]
+        return [number & 0xFFFF for number in self.recovery.due(now, self._round_trip.value, self.buffer.wait)]
 
     def deadline(self) -> float:
         """When `poll` has something to do."""
