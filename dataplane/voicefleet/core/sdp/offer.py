@@ -121,6 +121,8 @@ def _split(text: str) -> tuple[_Lines, list[_Lines]]:
     lines = text.replace("\r\n", "\n").split("\n")
     if len(lines) > MAX_LINES:
         raise OfferError(0, "", f"more than {MAX_LINES} lines")
+    if lines[0] != "v=0":
+        raise OfferError(1, lines[0], "an offer begins with v=0")
     session = _Lines(0)
     levels: list[_Lines] = []
     level = session
@@ -129,8 +131,6 @@ def _split(text: str) -> tuple[_Lines, list[_Lines]]:
             continue
         if len(line) < 2 or line[1] != "=" or not line[0].isalpha():
             raise OfferError(number, line, "not of the form x=value")
-        if number == 1 and line != "v=0":
-            raise OfferError(number, line, "an offer begins with v=0")
         if line[0] == "m":
             if len(levels) == MAX_SECTIONS:
                 raise OfferError(number, line, f"more than {MAX_SECTIONS} media sections")

@@ -1,0 +1,144 @@
+"""Calls of a client that we did not write to a worker without a relay."""
+
+import asyncio
+import re
+import secrets
+import socket
+
+import pytest
+
+from tests.support.aiortc_caller import DEADLINE, aiortc_caller
+from tests.support.workers import RING, direct_worker
+from voicefleet.services.transceiver.worker import Full, Worker
+from voicefleet.wire import stun
+from voicefleet.wire.call_id import token_of
+from voicefleet.wire.route_token import Route, TokenOpener, ice_password, mint
+
+
+async def until_no_calls(worker: Worker) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while worker.sessions:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_caller_hears_its_own_voice_and_its_messages_come_back() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        created = worker.create(await caller.offer(), {}, [])
+        await caller.answer(created.answer)
+        await caller.hears_its_tone()
+        await asyncio.wait_for(caller.open.wait(), DEADLINE)
+        assert caller.channel is not None
+        caller.channel.send("hello")
+        caller.channel.send(b"\0\1")
+        assert [await asyncio.wait_for(caller.messages.get(), DEADLINE) for _ in range(2)] == ["hello", b"\0\1"]
+        session = worker.sessions[created.call_id]
+        stages = session.stages
+        assert stages.first_check is not None and stages.dtls_done is not None and stages.first_audio_in is not None
+        assert stages.first_check <= stages.dtls_done <= stages.first_audio_in
+        assert TokenOpener(RING).open(token_of(created.call_id)) == Route(*worker.hop, 1, 1)
+
+
+async def test_two_callers_hear_each_only_themselves() -> None:
+    async with direct_worker() as worker, aiortc_caller(440.0) as one, aiortc_caller(1000.0) as two:
+        for caller in (one, two):
+            await caller.answer(worker.create(await caller.offer(), {}, []).answer)
+        await asyncio.gather(one.hears_its_tone(), two.hears_its_tone())
+
+
+async def test_a_call_without_a_data_channel_works() -> None:
+    async with direct_worker() as worker, aiortc_caller(channel=None) as caller:
+        await caller.answer(worker.create(await caller.offer(), {}, []).answer)
+        await caller.hears_its_tone()
+
+
+async def test_the_clients_goodbye_ends_the_call() -> None:
+    async with direct_worker() as worker:
+        async with aiortc_caller() as caller:
+            await caller.answer(worker.create(await caller.offer(), {}, []).answer)
+            await caller.reaches("connected")
+            assert len(worker.sessions) == 1
+        await until_no_calls(worker)
+
+
+async def test_our_goodbye_closes_the_clients_side() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        created = worker.create(await caller.offer(), {}, [])
+        await caller.answer(created.answer)
+        await asyncio.wait_for(caller.open.wait(), DEADLINE)
+        worker.sessions[created.call_id].end("hung up")
+        await caller.reaches("closed")
+        assert not worker.sessions
+
+
+async def test_a_client_whose_certificate_is_not_the_one_of_its_offer_gets_no_call() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        offer = await caller.offer()
+        forged = re.sub(r"(a=fingerprint:\S+ )..", lambda match: match[1] + "00", offer)
+        assert forged != offer
+        await caller.answer(worker.create(forged, {}, []).answer)
+        await until_no_calls(worker)
+        assert len(caller.heard) == 0
+
+
+async def test_a_full_worker_and_a_draining_one_say_so() -> None:
+    async with direct_worker(capacity=1) as worker, aiortc_caller() as caller:
+        offer = await caller.offer()
+        worker.create(offer, {}, [])
+        with pytest.raises(Full, match="all 1 slots"):
+            worker.create(offer, {}, [])
+        worker.draining = True
+        with pytest.raises(Full, match="draining"):
+            worker.create(offer, {}, [])
+
+
+def check(token: str, password: bytes) -> bytes:
+    return stun.binding_request(secrets.token_bytes(12), f"{token}:peer", password, priority=1, controlling=1)
+
+
+async def exchange(worker: Worker, datagram: bytes) -> bytes:
+    """What the worker answers to a datagram from a socket that it has never seen."""
+    loop = asyncio.get_running_loop()
+    direct = worker.direct
+    assert direct is not None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        client.bind(("127.0.0.1", 0))
+        await loop.sock_sendto(client, datagram, (direct.address, direct.port))
+        return await asyncio.wait_for(loop.sock_recv(client, 2048), DEADLINE)
+
+
+async def test_a_call_of_the_worker_that_was_here_before_is_refused_at_once() -> None:
+    async with direct_worker(generation=2) as worker:
+        token = mint(Route(*worker.hop, 1, 77), RING.keys[0], RING.fleet_tag)
+        password = ice_password(token.encode(), RING.keys[0])
+        data = await exchange(worker, check(token, password))
+        refusal = stun.decode(data)
+        assert refusal.error is not None and refusal.error[0] == 400
+        assert refusal.integrity_at is not None and stun.integrity_ok(data, refusal.integrity_at, password)
+
+
+async def test_nobody_who_cannot_sign_gets_an_answer() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        created = worker.create(await caller.offer(), {}, [])
+        token = token_of(created.call_id).decode()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await exchange(worker, check(token, b"a guess"))
+        assert worker.refused["not_authentic"] == 1
+        # and the one who can does, so it was not the path that swallowed it
+        answer = stun.decode(await exchange(worker, check(token, ice_password(token.encode(), RING.keys[0]))))
+        assert answer.cls is stun.Class.SUCCESS
+
+
+async def test_garbage_touches_no_call() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        await caller.answer(worker.create(await caller.offer(), {}, []).answer)
+        await caller.reaches("connected")
+        direct = worker.direct
+        assert direct is not None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for size in (0, 1, 19, 20, 100, 1200, 9000):
+                for first in (0, 22, 100, 128, 200):
+                    stranger.sendto(bytes([first]) + secrets.token_bytes(size), (direct.address, direct.port))
+        await caller.hears_its_tone()
+        assert worker.refused["unknown_path"] > 0

@@ -1,0 +1,111 @@
+"""A caller by aiortc: says a tone, records what comes back, and has a data channel. A client that we did not write."""
+
+import asyncio
+from array import array
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import av
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
+
+from tests.support.tone import share_of_tone, tone
+
+DEADLINE = 30.0
+"""Seconds until a fact that a test waits for should have come true on the slowest machine."""
+
+
+class _Tone(AudioStreamTrack):
+    def __init__(self, frequency: float) -> None:
+        super().__init__()
+        self._frequency = frequency
+        self._sent = 0
+
+    async def recv(self) -> av.AudioFrame:
+        silent = await super().recv()
+        assert isinstance(silent, av.AudioFrame)
+        frame = av.AudioFrame(format="s16", layout="mono", samples=silent.samples)
+        frame.planes[0].update(tone(self._frequency, self._sent, silent.samples, silent.sample_rate))
+        frame.sample_rate, frame.pts, frame.time_base = silent.sample_rate, silent.pts, silent.time_base
+        self._sent += silent.samples
+        return frame
+
+
+class AiortcCaller:
+    """One call. `heard` grows with what comes back, in 48 kHz mono."""
+
+    def __init__(self, frequency: float = 440.0, channel: str | None = "oai-events") -> None:
+        self.frequency = frequency
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.peer.addTrack(_Tone(frequency))
+        self.heard = array("h")
+        self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self.open = asyncio.Event()
+        self.channel = self.peer.createDataChannel(channel) if channel is not None else None
+        if self.channel is not None:
+            self.channel.on("open", self.open.set)
+            self.channel.on("message", self.messages.put_nowait)
+        self._recorders: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self.peer.on("connectionstatechange", self._changed.set)
+        self.peer.on("track", self._record)
+
+    async def offer(self) -> str:
+        """The offer's text."""
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        return self.peer.localDescription.sdp
+
+    async def answer(self, text: str) -> None:
+        """Take the answer; the call begins."""
+        await self.peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
+
+    async def reaches(self, state: str) -> None:
+        """Wait until the connection is in that state."""
+        async with asyncio.timeout(DEADLINE):
+            while self.peer.connectionState != state:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def hears_its_tone(self, seconds: float = 1.0) -> None:
+        """Wait until that much of what came back last is the tone that was said, and nothing else."""
+        needed = int(seconds * 48000)
+        share = 0.0
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    if len(self.heard) >= needed:
+                        share = share_of_tone(self.heard[-needed:], self.frequency, 48000)
+                        if share > 0.95:
+                            return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{len(self.heard) / 48000:.1f} s came back, {share:.0%} of it the tone") from None
+
+    def _record(self, track: MediaStreamTrack) -> None:
+        self._recorders.append(asyncio.ensure_future(self._run_recorder(track)))
+
+    async def _run_recorder(self, track: MediaStreamTrack) -> None:
+        try:
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
+                samples = array("h", bytes(frame.planes[0])[: frame.samples * 2 * len(frame.layout.channels)])
+                self.heard.extend(samples[:: len(frame.layout.channels)])
+        except MediaStreamError:
+            pass
+
+    async def close(self) -> None:
+        """Hang up."""
+        for recorder in self._recorders:
+            recorder.cancel()
+        await self.peer.close()
+
+
+@asynccontextmanager
+async def aiortc_caller(frequency: float = 440.0, channel: str | None = "oai-events") -> AsyncIterator[AiortcCaller]:
+    """A caller that hangs up at the end."""
+    caller = AiortcCaller(frequency, channel)
+    try:
+        yield caller
+    finally:
+        await caller.close()

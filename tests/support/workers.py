@@ -1,0 +1,42 @@
+"""A transceiver worker inside the test's own process, reachable without a relay."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cache
+
+from voicefleet.agents.echo import EchoAgent
+from voicefleet.net.certificate import self_signed
+from voicefleet.net.dtls import DtlsIdentity
+from voicefleet.services.transceiver.worker import Worker
+from voicefleet.wire.keyring import FleetKey, KeyRing
+
+RING = KeyRing("test", (FleetKey(1, bytes(range(32)), 0.0, None),))
+
+
+@cache
+def identity() -> DtlsIdentity:
+    """One certificate for all tests of a process."""
+    return DtlsIdentity(*self_signed(time.time(), timedelta(days=1)))
+
+
+@asynccontextmanager
+async def direct_worker(capacity: int = 10, generation: int = 1) -> AsyncIterator[Worker]:
+    """A running worker with the echo agent."""
+    worker = Worker(
+        hop_bind=("127.0.0.1", 0),
+        hop_address="127.0.0.1",
+        direct_bind=("127.0.0.1", 0),
+        capacity=capacity,
+        ring=lambda: RING,
+        clock=time.time,
+        identity=identity(),
+        agent=lambda _config: EchoAgent(),
+        generation=generation,
+    )
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop("the test is over")
