@@ -65,6 +65,9 @@ make_environment() {
 
 # What a script calls to have `python` and the project's tools.
 environment() {
+  # With it, not even Python starts here, so nothing later could say so.
+  [[ ! -e operator/__init__.py ]] ||
+    die "operator/__init__.py: must not exist: it makes a package that hides the standard library's operator"
   mkdir -p .cache
   {
     flock 9

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from scripts.checks import generated, layout, locks, tools
+from scripts.checks import generated, locks, tools
 
 CHECKS: Final[dict[str, Callable[[Path], Iterable[str]]]] = {
     "types": tools.types,
@@ -20,7 +20,6 @@ CHECKS: Final[dict[str, Callable[[Path], Iterable[str]]]] = {
     "format": tools.unformatted,
     "generated": generated.findings,
     "locks": locks.findings,
-    "layout": layout.findings,
 }
 
 

@@ -123,7 +123,8 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
         if outcome.obstacle is not None:
             yield f"{outcome.tier:<12} not run: {outcome.obstacle}"
             continue
-        yield f"{outcome.tier:<12} {_counts(outcome.passed, outcome.failed, outcome.skipped)} in {outcome.seconds:.0f} s"
+        counts = _counts(outcome.passed, outcome.failed, outcome.skipped)
+        yield f"{outcome.tier:<12} {counts} in {outcome.seconds:.0f} s"
         yield from (f"{'':<12} left out: {reason}" for reason in outcome.left_out)
     yield _counts(
         sum(outcome.passed for outcome in outcomes),

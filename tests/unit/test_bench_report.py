@@ -1,0 +1,20 @@
+from tests.bench.report import Bar, Report, Row
+
+
+def test_a_bar_holds_at_its_very_value() -> None:
+    assert Bar.at_most("cost", 1.0, 1.0).ok
+    assert Bar.at_least("speed", 1.0, 1.0).ok
+
+
+def test_a_missed_bar_is_told_and_fails_the_report() -> None:
+    bars = [Bar.at_most("cost", 1.01, 1.0), Bar.at_least("speed", 0.99, 1.0), Bar.at_least("size", 3.0, 1.0)]
+    report = Report("x", [Row("a", "time", 12345.6, "us")], bars, ["a note"])
+    assert not report.ok
+    assert report.text().splitlines() == [
+        "what  metric   value  unit",
+        "a     time    12,346  us",
+        "a note",
+        "bar cost: value 1.01, bar <= 1, MISSED",
+        "bar speed: value 0.99, bar >= 1, MISSED",
+        "bar size: value 3, bar >= 1, ok",
+    ]
