@@ -142,8 +142,6 @@ class RedisKey:
 
     def __init__(self, fleet: str) -> None:
         self._prefix = f"vf:{{{fleet}}}"
-        self.sessions = f"{self._prefix}:sessions"
-        """Sorted set: session id -> unix time of its last refresh, in milliseconds."""
 
     def directory(self, kind: str) -> DirectoryKeys:
         """The directory of one kind: `Component.RELAY` or `Component.TRANSCEIVER`."""
@@ -187,6 +185,7 @@ class Metric:
     REDIS_CALLS: Final = "voicefleet_redis_calls"
     REDIS_SECONDS: Final = "voicefleet_redis_call_seconds"
     DIRECTORY_ENTRIES: Final = "voicefleet_directory_entries"
+    DIRECTORY_AGE: Final = "voicefleet_directory_age_seconds"
     DIRECTORY_REFUSED: Final = "voicefleet_directory_refused"
     DIRECTORY_CONNECTED: Final = "voicefleet_directory_connected"
     SESSION_MAP_WRITES: Final = "voicefleet_session_map_writes"

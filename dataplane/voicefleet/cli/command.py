@@ -1,9 +1,11 @@
 """The command line of `voicefleet`: what it understands, and which part of the product does it."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+
+from voicefleet.contract import Port
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -14,7 +16,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"voicefleet {version('voicefleet')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     up = commands.add_parser("up", help="run a fleet on this machine")
-    up.add_argument("-f", "--file", metavar="FILE", help="the fleet, as kubectl reads it")
+    up.add_argument("--port", type=int, default=Port.SIGNALING, help="where clients call (default: %(default)s)")
+    up.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON for scripts when all is ready")
     up.set_defaults(run=_up)
     chosen = parser.parse_args(arguments)
     status: int = chosen.run(chosen)
@@ -22,7 +25,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(chosen: argparse.Namespace) -> int:
-    print(
-        "voicefleet: no service can be started yet: relay, transceiver and signaling are being built", file=sys.stderr
-    )
-    return 1
+    from voicefleet.cli.local.up import up  # only here: `--version` need not load the whole product
+
+    return up(chosen.port, chosen.ready_file)

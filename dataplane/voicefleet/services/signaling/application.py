@@ -13,6 +13,7 @@ from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.problems import Problem
 
 CONSOLE: Final = Path(str(files(__package__) / "console"))
+CONSOLE_FILES: Final = {"/": "index.html", "/console.js": "console.js", "/console.css": "console.css"}
 _log = logs.logger(__name__)
 
 
@@ -35,9 +36,9 @@ def application(door: OpenAIDoor, *, console: bool) -> web.Application:
     app = web.Application(middlewares=[allow_any_origin, _as_problems], client_max_size=MAX_BODY)
     app.add_routes(door.routes())
     if console:
-        app.add_routes([web.get("/", _console_page), web.static("/", CONSOLE)])
+        app.add_routes([web.get(path, _console) for path in CONSOLE_FILES])
     return app
 
 
-async def _console_page(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(CONSOLE / "index.html")
+async def _console(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(CONSOLE / CONSOLE_FILES[request.path])
