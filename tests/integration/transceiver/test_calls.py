@@ -15,12 +15,6 @@ from voicefleet.wire.call_id import token_of
 from voicefleet.wire.route_token import Route, TokenOpener, ice_password, mint
 
 
-async def until_no_calls(worker: Worker) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while worker.sessions:
-            await asyncio.sleep(0.02)
-
-
 async def test_a_caller_hears_its_own_voice_and_its_messages_come_back() -> None:
     async with direct_worker() as worker, aiortc_caller() as caller:
         created = worker.create(await caller.offer(), {}, [])
@@ -57,7 +51,7 @@ async def test_the_clients_goodbye_ends_the_call() -> None:
             await caller.answer(worker.create(await caller.offer(), {}, []).answer)
             await caller.reaches("connected")
             assert len(worker.sessions) == 1
-        await until_no_calls(worker)
+        await asyncio.wait_for(worker.empty.wait(), DEADLINE)
 
 
 async def test_our_goodbye_closes_the_clients_side() -> None:
@@ -76,7 +70,7 @@ async def test_a_client_whose_certificate_is_not_the_one_of_its_offer_gets_no_ca
         forged = re.sub(r"(a=fingerprint:\S+ )..", lambda match: match[1] + "00", offer)
         assert forged != offer
         await caller.answer(worker.create(forged, {}, []).answer)
-        await until_no_calls(worker)
+        await asyncio.wait_for(worker.empty.wait(), DEADLINE)
         assert len(caller.heard) == 0
 
 

@@ -53,10 +53,7 @@ def test_every_vector_of_rfc_5769_is_read_and_its_integrity_holds(vector: dict[s
 
 def generated(seed: random.Random) -> tuple[Message, bytes]:
     address = seed.choice(
-        [
-            ("192.0.2.%d" % seed.randrange(256), seed.randrange(65536)),
-            ("2001:db8::%x" % seed.randrange(1, 65536), seed.randrange(65536)),
-        ]
+        [(f"192.0.2.{seed.randrange(256)}", seed.randrange(65536)), (f"2001:db8::{seed.randrange(1, 65536):x}", 9)]
     )
     cls = seed.choice([Class.REQUEST, Class.SUCCESS, Class.ERROR, Class.INDICATION])
     message = Message(

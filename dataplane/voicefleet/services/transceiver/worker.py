@@ -80,6 +80,9 @@ class Worker:
         self._opener: tuple[KeyRing, TokenOpener] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tick: asyncio.TimerHandle | None = None
+        self.empty = asyncio.Event()
+        """Set while there is no call."""
+        self.empty.set()
 
     @property
     def hop(self) -> tuple[str, int]:
@@ -149,6 +152,7 @@ class Worker:
             identity=self._identity,
         )
         self.sessions[session.call_id] = session
+        self.empty.clear()
         self._by_token[token.encode()] = session
         _log.info("call created", session=session.call_id, calls=len(self.sessions))
         return Created(session.call_id, answer)
@@ -222,6 +226,8 @@ class Worker:
             self._by_token.pop(token, None)
         for path in [path for path, owner in self._by_path.items() if owner is session]:
             del self._by_path[path]
+        if not self.sessions:
+            self.empty.set()
         _log.info("call ended", session=session.call_id, reason=reason, calls=len(self.sessions))
 
     def _mint(self) -> str:
