@@ -4,6 +4,7 @@
 # at a time. With VOICEFLEET_INSTALL=1 and as root, missing system parts are installed by apt; otherwise one line says
 # which they are.
 set -euo pipefail
+started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf '%s: %s\n' "${0#"$PWD"/}" "$*" >&2; }
@@ -15,8 +16,9 @@ need_packages() {
   shift
   if [[ ${VOICEFLEET_INSTALL:-} == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
     say "installing $*"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update >&2 && apt-get -qq install -y --no-install-recommends "$@" >&2 || die "apt-get could not install $*"
+    mkdir -p .cache
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } \
+      >.cache/apt.log 2>&1 || { tail -n 20 .cache/apt.log >&2; die "apt-get could not install $*"; }
   else
     die "$what: as root, apt-get install $*"
   fi
@@ -46,7 +48,7 @@ make_environment() {
     rm -rf .venv
   fi
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    find_python >/dev/null || need_packages "Python 3.11 or newer is missing" python3 python3-venv
+    find_python >/dev/null || need_packages "Python 3.11 or newer is missing" python3 python3-venv ca-certificates
     python=$(find_python) || die "this system has no Python 3.11 or newer; it needs Debian 12, Ubuntu 24.04 or newer"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
       need_packages "$python cannot make virtual environments" \
