@@ -22,6 +22,7 @@ TWO_BYTE_PROFILE: Final = 0x1000
 
 _FIXED: Final = Struct("!BBHII")
 _WITH_EXTENSION: Final = Struct("!BBHIIHH")
+_CSRC: Final = Struct("!I")
 _EXTENSION: Final = Struct("!HH")
 _unpack_fixed: Final = _FIXED.unpack_from
 _unpack_with_extension: Final = _WITH_EXTENSION.unpack_from
@@ -121,8 +122,9 @@ def encode_header(header: RtpHeader) -> bytes:
         raise ValueError("extension elements without a profile")
     first = 0x80 | (0x20 if header.padding else 0) | len(header.csrcs)
     second = header.payload_type | (0x80 if header.marker else 0)
-    octets = [b"", *(csrc.to_bytes(4) for csrc in header.csrcs)]
+    octets = [b""]
     try:
+        octets += (_CSRC.pack(csrc) for csrc in header.csrcs)
         if header.extension_profile is not None:
             words, odd = divmod(len(header.extensions), 4)
             if odd:
