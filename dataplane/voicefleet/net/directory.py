@@ -22,11 +22,13 @@ from redis.asyncio.client import PubSub
 
 from voicefleet.contract import Metric as Name
 from voicefleet.contract import RedisKey
-from voicefleet.core.directory import Directory, Kind
+from voicefleet.core.directory import Directory, Entry, Kind
 from voicefleet.net.directory_entries import EntryError, dump_entries, parse_entries, parse_entry
 from voicefleet.net.redis_link import RedisLink, Unavailable
 
 SYNC_EVERY: Final = 2.0
+UNKNOWN: Final = -1
+"""A version that makes the next sync bring everything."""
 SAVE_EVERY: Final = 30.0
 LARGEST_AGE: Final = 3600.0
 """Seconds after which a state on disk says nothing any more about who is there."""
@@ -34,16 +36,24 @@ RESUBSCRIBE_PAUSE: Final = 0.2
 SUBSCRIPTION_SILENT: Final = 10.0
 """Seconds without even an answer to our ping after which a subscription is made anew."""
 
-# KEYS: entries, seen, version, read. ARGV: the version that we know.
+LATE: Final = 2.5
+"""Seconds since its last heartbeat after which an entry's age is told; the many that are not late cost nothing."""
+CHUNK: Final = 100
+"""Entries that are read from a snapshot before others get a turn: about 2 ms."""
+
+# KEYS: entries, seen, version, read. ARGV: the version that we know, milliseconds after which one is late.
 # The write shows whether heartbeats can arrive: in a full or read-only Redis they cannot, and ages would lie.
 _SYNC: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('SET', KEYS[4], string.format('%.0f', now), 'PX', 60000)
 local version = redis.call('GET', KEYS[3]) or '0'
-local entries = {}
-if version ~= ARGV[1] then entries = redis.call('HGETALL', KEYS[1]) end
-return {version, string.format('%.0f', now), redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), entries}
+local count = redis.call('ZCARD', KEYS[2])
+now = string.format('%.0f', now)
+if version == ARGV[1] then
+    return {version, now, count, redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[2], 'WITHSCORES'), false}
+end
+return {version, now, count, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[1])}
 """
 
 _log = logging.getLogger(__name__)
@@ -76,7 +86,9 @@ class DirectoryReader(Collector):
         self._period = period
         self._follow = follow
         self._wall = wall
-        self._versions: dict[Kind, int] = dict.fromkeys(kinds, -1)
+        self._versions: dict[Kind, int] = dict.fromkeys(kinds, UNKNOWN)
+        self._present: dict[Kind, set[str]] = {kind: set() for kind in kinds}
+        """Ids whose heartbeats Redis holds, as of the version that we know."""
         self._synced: dict[Kind, float | None] = dict.fromkeys(kinds)
         self._moved = asyncio.Condition()
         self._saved = 0
@@ -135,28 +147,45 @@ class DirectoryReader(Collector):
         answer = await self._link.ask(
             "directory",
             lambda redis: redis.register_script(_SYNC)(
-                [keys.entries, keys.seen, keys.version, keys.read], [self._versions[kind]]
+                [keys.entries, keys.seen, keys.version, keys.read], [self._versions[kind], LATE * 1000]
             ),
         )
         if isinstance(answer, Unavailable):
             self.directory.source_is_gone(kind)
             return
+        version, redis_now, count, seen, flat = answer
+        ages = {id: (float(redis_now) - float(score)) / 1000 for id, score in _pairs(seen).items()}
+        entries = None if flat is None else await self._parse(kind, _pairs(flat))
         now = time.monotonic()
-        version, redis_now, seen, entries = int(answer[0]), float(answer[1]), _pairs(answer[2]), _pairs(answer[3])
-        ages = {id: (redis_now - float(score)) / 1000 for id, score in seen.items()}
         self.directory.source_is_there(kind, now)
         self._synced[kind] = now
-        for id, text in entries.items():
-            if id in ages:
-                self._heard(kind, text, now, ages[id])
-        self.directory.alive(kind, ages, now)
-        self._versions[kind] = version
+        if entries is None:
+            on_time = self._present[kind] - ages.keys()
+            self.directory.alive(kind, ages | dict.fromkeys(on_time, 0.0), now)
+            in_step = len(self._present[kind]) == count
+            self._versions[kind] = self._versions[kind] if in_step else UNKNOWN
+            return
+        for entry in entries:
+            if entry.id in ages:
+                self.directory.heard(entry, now, ages[entry.id])
+        self._present[kind] = set(ages)
+        self._versions[kind] = int(version)
+
+    async def _parse(self, kind: Kind, texts: dict[str, str]) -> list[Entry]:
+        entries = []
+        for number, text in enumerate(texts.values(), 1):
+            if (entry := self._read(kind, text)) is not None:
+                entries.append(entry)
+            if number % CHUNK == 0:
+                await asyncio.sleep(0)
+        return entries
 
     async def _listen(self) -> None:
         while True:
             await self._link.wait_up()
             subscriber = self._link.subscriber()
             if subscriber is None:
+                await asyncio.sleep(RESUBSCRIBE_PAUSE)
                 continue
             try:
                 async with asyncio.timeout(SUBSCRIPTION_SILENT):
@@ -189,21 +218,30 @@ class DirectoryReader(Collector):
         """Take up one change if it is the next one; after a gap the next sync brings everything."""
         kind = next((kind for kind, keys in self._keys.items() if keys.changes == channel), None)
         number, _, change = text.partition(" ")
-        if kind is None or not number.isdigit() or int(number) <= self._versions[kind] or self._versions[kind] < 0:
+        if (
+            kind is None
+            or not number.isdigit()
+            or int(number) <= self._versions[kind]
+            or self._versions[kind] == UNKNOWN
+        ):
             return
         if int(number) == self._versions[kind] + 1:
             self._versions[kind] += 1
         if change.startswith("+ "):
-            self._heard(kind, change[2:], time.monotonic(), 0.0)
+            if (entry := self._read(kind, change[2:])) is not None:
+                self.directory.heard(entry, time.monotonic())
+                self._present[kind].add(entry.id)
         elif change.startswith("- "):
             self.directory.gone(kind, change[2:])
+            self._present[kind].discard(change[2:])
 
-    def _heard(self, kind: Kind, text: str, now: float, age: float) -> None:
+    def _read(self, kind: Kind, text: str) -> Entry | None:
         try:
-            self.directory.heard(parse_entry(text, kind), now, age)
+            return parse_entry(text, kind)
         except EntryError as error:
             self._refused.labels(kind).inc()
             _log.warning("a directory entry cannot be read", extra={"kind": kind.value, "why": str(error)})
+            return None
 
     async def _tell(self) -> None:
         async with self._moved:
