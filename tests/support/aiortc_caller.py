@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import av
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 
+from tests.support.facts import DEADLINE
 from tests.support.tone import share_of_tone, tone
-
-DEADLINE = 30.0
-"""Seconds until a fact that a test waits for should have come true on the slowest machine."""
 
 
 class _Tone(AudioStreamTrack):
@@ -80,6 +78,11 @@ class AiortcCaller:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"{len(self.heard) / 48000:.1f} s came back, {share:.0%} of it the tone") from None
+
+    def remote_candidates(self) -> list[RTCIceCandidate]:
+        """The addresses that the answer offered."""
+        assert self.peer.sctp is not None
+        return self.peer.sctp.transport.transport.getRemoteCandidates()
 
     def _record(self, track: MediaStreamTrack) -> None:
         self._recorders.append(asyncio.ensure_future(self._run_recorder(track)))

@@ -32,7 +32,7 @@ class Impairment:
 
     delay: float = 0.0
     jitter: float = 0.0
-    """Each packet takes 0 to `jitter` longer, each for itself: that reorders as soon as it is longer than the spacing."""
+    """Each packet takes 0 to `jitter` longer, each for itself: that reorders when it is longer than the spacing."""
     loss: float = 0.0
     bursts: Bursts | None = None
     """Instead of `loss`."""

@@ -48,11 +48,13 @@ def install(parts: Iterable[Part]) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
     with _services_stay_down():
-        subprocess.run((*apt, "update"), env=environment, check=False)
+        subprocess.run((*apt, "update"), env=environment, stdout=subprocess.DEVNULL, check=False)
         # One by one: a package that this system does not have must not cost the others.
         for package in packages:
             command = (*apt, "install", "-y", "--no-install-recommends", package)
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if ran.returncode != 0:
+                print(f"apt-get could not install {package}: {ran.stderr.strip().rpartition(chr(10))[2]}", flush=True)
     lacks.cache_clear()
 
 

@@ -16,7 +16,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"voicefleet {version('voicefleet')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     up = commands.add_parser("up", help="run a fleet on this machine")
-    up.add_argument("--port", type=int, default=Port.SIGNALING, help="where clients call (default: %(default)s)")
+    up.add_argument(
+        "--port", type=int, default=Port.SIGNALING, help="where clients call; 0 for a free one (default: %(default)s)"
+    )
     up.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON for scripts when all is ready")
     up.set_defaults(run=_up)
     chosen = parser.parse_args(arguments)

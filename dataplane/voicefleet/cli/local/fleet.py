@@ -53,6 +53,7 @@ def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
     api_key = _make_secrets(directory)
     transceiver_api = _free_address()
     relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    signaling_port = signaling_port or free_port(socket.SOCK_STREAM)
     base_url = f"http://{LOOPBACK}:{signaling_port}"
     processes = (
         _process(
@@ -71,7 +72,6 @@ def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
             Component.RELAY,
             {
                 Env.LISTEN: relay,
-                Env.PUBLIC_ADDRESSES: LOOPBACK,
                 Env.HOP_NETWORKS: f"{LOOPBACK}/32",
                 Env.WORKERS: "1",
             },

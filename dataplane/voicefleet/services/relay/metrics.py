@@ -1,0 +1,65 @@
+"""What packet processes count, and where each number stands in the memory that they share with the control process."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from voicefleet.core.relay.counters import Counters, Drop
+from voicefleet.core.relay.forwarder import Forwarder
+from voicefleet.observability.shared_counters import Kind, Layout, Series
+
+_PACKETS: Final = "voicefleet_relay_packets"
+_BYTES: Final = "voicefleet_relay_bytes"
+_DROPS: Final = "voicefleet_relay_dropped_packets"
+_FLOWS: Final = "voicefleet_relay_flows"
+_EVENTS: Final = "voicefleet_relay_events"
+TURNED_AT: Final = "voicefleet_relay_loop_turned_seconds"
+"""In milliseconds in memory, in seconds to whoever reads the metric."""
+
+_EVENT_NAMES: Final = (
+    "checks_verified",
+    "tokens_opened",
+    "flows_opened",
+    "flows_confirmed",
+    "flows_restored",
+    "flows_rerouted",
+    "flows_expired",
+    "flows_shed",
+    "refusals",
+    "roaming_packets",
+    "moves",
+    "lookups",
+    "lookups_found",
+    "pings",
+    "peers_lost",
+)
+"""Attributes of `Counters` that are shown as they are."""
+
+LAYOUT: Final = Layout(
+    [
+        Series(_PACKETS, "Packets forwarded.", labels={"direction": "uplink", "tier": "userspace"}),
+        Series(_PACKETS, "Packets forwarded.", labels={"direction": "downlink", "tier": "userspace"}),
+        Series(_BYTES, "Octets of the packets forwarded.", labels={"direction": "uplink", "tier": "userspace"}),
+        Series(_BYTES, "Octets of the packets forwarded.", labels={"direction": "downlink", "tier": "userspace"}),
+        *(Series(_DROPS, "Packets that went nowhere, by reason.", labels={"reason": drop.value}) for drop in Drop),
+        *(Series(_EVENTS, "What happened to flows.", labels={"event": name}) for name in _EVENT_NAMES),
+        Series(_FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "confirmed"}),
+        Series(_FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "pending"}),
+        Series(TURNED_AT, "When the packet loop last came round, on the monotonic clock.", Kind.GAUGE, unit=0.001),
+    ]
+)
+
+
+def values(forwarder: Forwarder, now: float) -> Sequence[int]:
+    """The numbers of one packet process, in the layout's order."""
+    counters: Counters = forwarder.counters
+    return (
+        counters.uplink_packets,
+        counters.downlink_packets,
+        counters.uplink_bytes,
+        counters.downlink_bytes,
+        *counters.drops.values(),
+        *(getattr(counters, name) for name in _EVENT_NAMES),
+        len(forwarder.table.confirmed),
+        len(forwarder.table.pending),
+        int(now * 1000),
+    )
