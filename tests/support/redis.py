@@ -69,9 +69,9 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def linked(url: str, **options: Any) -> AsyncIterator[RedisLink]:
-    """A link that is up."""
-    link = RedisLink(RedisTarget(url), **options)
+async def linked(url: str, *, deadline: float = 5.0) -> AsyncIterator[RedisLink]:
+    """A link that is up; patient, unless the test is about impatience."""
+    link = RedisLink(RedisTarget(url), deadline=deadline)
     async with running(link.run()):
         assert await link.wait_up(DEADLINE)
         yield link

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
 from voicefleet.net.configuration import Settings
+from voicefleet.net.redis_link import RedisTarget
 from voicefleet.net.setting_types import Address, HostPort, PlaceSetting, RedisUrl
 
 
@@ -37,6 +38,12 @@ class ServiceSettings(Settings):
     """The region it serves."""
     place: PlaceSetting | None = None
     """Where it stands, for choosing what is near."""
+
+    def redis(self) -> RedisTarget | None:
+        """What a `RedisLink` is made with."""
+        if self.redis_url is None and self.redis_url_file is None:
+            return None
+        return RedisTarget(self.redis_url.get_secret_value() if self.redis_url else None, self.redis_url_file)
 
     @model_validator(mode="after")
     def _one_redis(self) -> "ServiceSettings":

@@ -58,14 +58,14 @@ async def server() -> AsyncIterator[RedisServer]:
 async def fleet(server: RedisServer, *entries: Entry) -> AsyncIterator[list[Part]]:
     """Parts that beat over links of their own."""
     async with AsyncExitStack() as stack:
-        parts = [Part(await stack.enter_async_context(linked(server.url)), entry) for entry in entries]
+        parts = [Part(await stack.enter_async_context(linked(server.url, deadline=0.5)), entry) for entry in entries]
         await stack.enter_async_context(running(*(part.heartbeat.run() for part in parts)))
         yield parts
 
 
 @asynccontextmanager
 async def reader(server: RedisServer, **options: object) -> AsyncIterator[DirectoryReader]:
-    async with linked(server.url) as link:
+    async with linked(server.url, deadline=0.5) as link:
         made = DirectoryReader(link, "demo", **options)  # type: ignore[arg-type]
         async with running(made.run()):
             yield made

@@ -120,7 +120,7 @@ async def test_while_redis_is_away_the_latest_is_kept_and_written_when_it_is_bac
 
 
 async def test_paused_nothing_is_lost_and_nobody_waits(server: RedisServer) -> None:
-    async with linked(server.url, deadline=0.2) as link:
+    async with linked(server.url, deadline=0.5) as link:
         flows = FlowMap(link, "demo", "fra")
         async with running(flows.run()):
             server.pause()

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 from voicefleet.contract import Env
 from voicefleet.core.place import Place
 from voicefleet.net.configuration import ConfigurationError, Settings, load
+from voicefleet.net.redis_link import RedisTarget
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import (
     Address,
@@ -313,7 +314,8 @@ def test_variables_of_other_services_and_of_kubernetes_are_let_be(caplog: pytest
 def test_a_process_with_wrong_settings_says_so_on_standard_error_and_exits_with_2() -> None:
     code = (
         "from voicefleet.net.configuration import load_or_exit\n"
-        "from voicefleet.net.service_settings import ServiceSettings\n"
+        "from voicefleet.net.redis_link import RedisTarget
+from voicefleet.net.service_settings import ServiceSettings\n"
         "load_or_exit(ServiceSettings)\n"
     )
     done = subprocess.run(
@@ -331,6 +333,16 @@ def test_a_process_with_wrong_settings_says_so_on_standard_error_and_exits_with_
         f"VOICEFLEET_HEALTH_LISTEN is 'x', which names no port; allowed: {ADDRESS}.",
         "VOICEFLEET_KEY_FILE is missing; allowed: a path.",
     ]
+
+
+def test_redis_is_one_of_a_url_a_file_with_one_and_nothing(tmp_path: Path) -> None:
+    keys = {"VOICEFLEET_KEY_FILE": "/keys"}
+    assert load(ServiceSettings, keys).redis() is None
+    url, file = {"VOICEFLEET_REDIS_URL": "redis://redis"}, {"VOICEFLEET_REDIS_URL_FILE": str(tmp_path / "url")}
+    assert load(ServiceSettings, keys | url).redis() == RedisTarget("redis://redis")
+    assert load(ServiceSettings, keys | file).redis() == RedisTarget(file=tmp_path / "url")
+    with pytest.raises(ConfigurationError, match="both set"):
+        load(ServiceSettings, keys | url | file)
 
 
 def test_the_settings_of_every_service_are_names_of_the_contract() -> None:
