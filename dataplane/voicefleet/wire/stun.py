@@ -54,6 +54,7 @@ _HEAD: Final = struct.Struct("!HH")
 _U32: Final = struct.Struct("!L")
 _U64: Final = struct.Struct("!Q")
 _COOKIE: Final = MAGIC_COOKIE.to_bytes(4)
+_TRANSACTION: Final = 12
 _INTEGRITY: Final = 24
 _FINGERPRINT: Final = 8
 
@@ -100,7 +101,7 @@ def decode(data: bytes) -> Message:
     cls, method, _, integrity = peek(data)
     found: dict[int, bytes] = {}
     others: list[tuple[int, bytes]] = []
-    unknown: list[int] = []
+    unknown: dict[int, None] = {}  # an ordered set: a datagram can hold 16,000 different types
     integrity_at = integrity if integrity >= 0 else None
     fingerprint = False
     at = HEADER
@@ -116,8 +117,8 @@ def decode(data: bytes) -> Message:
             found.setdefault(kind, data[at + 4 : at + 4 + length])
         else:
             others.append((kind, data[at + 4 : at + 4 + length]))
-            if kind < 0x8000 and kind not in _KNOWN and kind not in unknown:
-                unknown.append(kind)
+            if kind < 0x8000 and kind not in _KNOWN:
+                unknown[kind] = None
         at += 4 + (length + 3 & ~3)
     transaction_id = data[8:HEADER]
     return Message(
@@ -228,6 +229,8 @@ def _type(cls: int, method: int) -> int:
 
 
 def _close(kind: int, transaction_id: bytes, body: bytes, password: bytes | None, fingerprint: bool) -> bytes:
+    if len(transaction_id) != _TRANSACTION:
+        raise ValueError(f"a transaction id has {_TRANSACTION} octets")
     if password is not None:
         head = _HEADER.pack(kind, len(body) + _INTEGRITY, MAGIC_COOKIE, transaction_id)
         body += _HEAD.pack(Attribute.MESSAGE_INTEGRITY, 20) + _hmac_sha1(password, head + body)
