@@ -314,8 +314,7 @@ def test_variables_of_other_services_and_of_kubernetes_are_let_be(caplog: pytest
 def test_a_process_with_wrong_settings_says_so_on_standard_error_and_exits_with_2() -> None:
     code = (
         "from voicefleet.net.configuration import load_or_exit\n"
-        "from voicefleet.net.redis_link import RedisTarget
-from voicefleet.net.service_settings import ServiceSettings\n"
+        "from voicefleet.net.service_settings import ServiceSettings\n"
         "load_or_exit(ServiceSettings)\n"
     )
     done = subprocess.run(
