@@ -14,6 +14,7 @@ import aiohttp
 
 from tests.support.aiortc_caller import AiortcCaller
 from tests.support.facts import DEADLINE, eventually
+from tests.support.nat import Nat
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class RunningFleet:
         """The header of an application."""
         return {"Authorization": f"Bearer {self.ready['apiKey']}"}
 
-    async def call(self, caller: AiortcCaller) -> str:
-        """Start a call; where it can be found."""
+    async def call(self, caller: AiortcCaller, through: Nat | None = None) -> str:
+        """Start a call, perhaps through a NAT; where it can be found."""
         headers = self.bearer | {"Content-Type": "application/sdp"}
         offer = await caller.offer()
         async with (
@@ -46,6 +47,9 @@ class RunningFleet:
         ):
             text = await answer.text()
             assert answer.status == 201, text
+            if through is not None:
+                host, _, port = self.ready["relays"][0].rpartition(":")
+                text = text.replace(f" {host} {port} typ host", f" {through.address[0]} {through.address[1]} typ host")
             await caller.answer(text)
             return answer.headers["Location"]
 

@@ -87,6 +87,17 @@ class HopSocket:
         except OSError:
             self._refused("send")
 
+    def moved(self, old: Path, new: Path) -> None:
+        """Tell a relay that authentic media of the old path's client came from the new one's address."""
+        if new.relay is None:
+            return
+        key = self._ring().keys[-1]
+        header = hop.seal(Kind.MOVED, Flag.DOWNLINK, new.client, key)
+        try:
+            self._socket.sendto(header + hop.pack_address(old.client[0]) + old.client[1].to_bytes(2), new.relay)
+        except OSError:
+            self._refused("send")
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

@@ -24,6 +24,7 @@ from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
 from voicefleet.services.transceiver.session import Session
 from voicefleet.wire import stun
 from voicefleet.wire.call_id import call_id
+from voicefleet.wire.demux import PacketKind, classify
 from voicefleet.wire.errors import WireError
 from voicefleet.wire.keyring import KeyRing
 from voicefleet.wire.route_token import Route, TokenOpener, mint
@@ -163,10 +164,25 @@ class Worker:
             self._on_check(path, packet, now)
             return
         session = self._by_path.get(path)
-        if session is None:
+        if session is not None:
+            session.on_packet(path, packet, now)
+        elif verified:
+            self.refused["unknown_path"] += 1
+        else:
+            self._on_roaming(path, packet, now)
+
+    def _on_roaming(self, path: Path, packet: bytes, now: float) -> None:
+        """Media from an address that no check vouches for: if it is authentic, its call has moved there."""
+        source = int.from_bytes(packet[8:12]) if classify(packet) is PacketKind.RTP and len(packet) >= 12 else None
+        session = next((s for s in self.sessions.values() if s.audio and s.audio.uplink.source == source), None)
+        if session is None or source is None or session.ice.chosen is None:
             self.refused["unknown_path"] += 1
             return
+        before = session.ice.chosen
         session.on_packet(path, packet, now)
+        if path in session.ice.paths:
+            self._by_path[path] = session
+            self._hop.moved(before, path)
 
     def _on_check(self, path: Path, packet: bytes, now: float) -> None:
         try:
