@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,13 +27,19 @@ PROPAGATION: Final = 120.0
 LONGEST_SESSION: Final = 24 * 3600.0
 """Seconds that a retired key stays accepted: no call lives longer without an ICE restart under a newer key."""
 
-_PURPOSES: Final = {
-    "token_key": (b"voicefleet route token", 16),
-    "password_key": (b"voicefleet ice password", 32),
-    "hop_key": (b"voicefleet hop header", 32),
-    "api_key": (b"voicefleet internal api", 32),
-    "secret_key": (b"voicefleet client secret", 32),
+TOKEN_PURPOSE: Final = b"voicefleet route token"
+PASSWORD_PURPOSE: Final = b"voicefleet ice password"
+HOP_PURPOSE: Final = b"voicefleet hop header"
+API_PURPOSE: Final = b"voicefleet internal api"
+SECRET_PURPOSE: Final = b"voicefleet client secret"
+_DERIVED: Final = {
+    "token_key": (TOKEN_PURPOSE, 16),
+    "password_key": (PASSWORD_PURPOSE, 32),
+    "hop_key": (HOP_PURPOSE, 32),
+    "api_key": (API_PURPOSE, 32),
+    "secret_key": (SECRET_PURPOSE, 32),
 }
+"""The `info` of HKDF (no salt) and the octets of each key."""
 
 
 class KeyRingError(ValueError):
@@ -73,7 +79,7 @@ class FleetKey:
             raise KeyRingError("secret", f"{len(self.secret)} octets, at least {SECRET_OCTETS} are needed")
         if self.accept_until is not None and self.accept_until <= self.mint_from:
             raise KeyRingError("acceptUntil", "not later than mintFrom")
-        for name, (purpose, length) in _PURPOSES.items():
+        for name, (purpose, length) in _DERIVED.items():
             derived = HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=purpose).derive(self.secret)
             object.__setattr__(self, name, derived)
 
@@ -97,6 +103,8 @@ class KeyRing:
     def __post_init__(self) -> None:
         if not self.fleet:
             raise KeyRingError("fleet", "empty; the name of the fleet is needed")
+        if any("\ud800" <= letter <= "\udfff" for letter in self.fleet):
+            raise KeyRingError("fleet", "half of a surrogate pair; a name that UTF-8 can write is needed")
         if not self.keys:
             raise KeyRingError("keys", "empty; at least one key is needed")
         if len(self._by_id) != len(self.keys):
@@ -117,20 +125,19 @@ class KeyRing:
 
     def minting(self, now: float) -> FleetKey:
         """The newest key that may be minted with; before the first `mint_from` (a clock gone wrong) the oldest one."""
-        usable = [key for key in self.keys if key.mint_from <= now and key.accepted(now)]
-        if usable:
-            return max(usable, key=lambda key: key.mint_from)
-        return min(self.keys, key=lambda key: key.mint_from)
+        keys = self.accepted(now).keys
+        begun = [key for key in keys if key.mint_from <= now]
+        return _newest(begun) if begun else min(keys, key=_mint_from)
 
     def accepted(self, now: float) -> "KeyRing":
         """The ring without keys that have expired; never empty, so that a clock gone wrong cannot end a fleet."""
         kept = tuple(key for key in self.keys if key.accepted(now))
-        return replace(self, keys=kept or (max(self.keys, key=lambda key: key.mint_from),))
+        return replace(self, keys=kept or (_newest(self.keys),))
 
     @classmethod
     def generate(cls, fleet: str, now: float, random: Callable[[int], bytes]) -> "KeyRing":
         """A new fleet's ring: one key, usable at once."""
-        return cls(fleet, (FleetKey(0, random(SECRET_OCTETS), now, None),))
+        return cls(fleet, (FleetKey(0, random(SECRET_OCTETS), _writable(now), None),))
 
     def rotated(
         self,
@@ -140,18 +147,12 @@ class KeyRing:
         longest_session: float = LONGEST_SESSION,
     ) -> "KeyRing":
         """The ring with a new key that is minted with once it has reached everybody; the others begin to retire."""
-        mint_from = now + propagation
-        retire_at = mint_from + longest_session
-        kept = [
-            replace(key, accept_until=min(retire_at, key.accept_until or retire_at))
-            for key in self.keys
-            if key.accepted(now)
-        ]
-        newest = max(self.keys, key=lambda key: key.mint_from)
+        mint_from = _writable(now + propagation)
+        retire_at = _writable(mint_from + longest_session)
+        kept = [_retired(key, now, mint_from, retire_at) for key in self.keys if key.accepted(now)]
+        newest = _newest(self.keys).key_id
         taken = {key.key_id for key in kept}
-        free = [
-            step % KEY_IDS for step in range(newest.key_id + 1, newest.key_id + KEY_IDS) if step % KEY_IDS not in taken
-        ]
+        free = [key_id % KEY_IDS for key_id in range(newest + 1, newest + KEY_IDS) if key_id % KEY_IDS not in taken]
         if not free:
             raise KeyRingError(
                 "keys", f"all {KEY_IDS} key ids are still accepted; rotate less often or wait for one to expire"
@@ -190,6 +191,14 @@ class KeyRing:
         return json.dumps({"version": 1, "fleet": self.fleet, "keys": keys}, indent=2).encode()
 
 
+def _retired(key: FleetKey, now: float, mint_from: float, retire_at: float) -> FleetKey:
+    """A key of the ring when its successor begins at `mint_from`."""
+    until = retire_at if key.accept_until is None else min(key.accept_until, retire_at)
+    # Only a clock that went back finds a key that begins after its successor. It has reached everybody: it begins now.
+    begins = key.mint_from if key.mint_from < mint_from else _writable(now)
+    return replace(key, mint_from=begins, accept_until=until)
+
+
 def _parse_key(at: str, data: Any) -> FleetKey:
     if not isinstance(data, dict):
         raise KeyRingError(at, "not a JSON object")
@@ -213,6 +222,20 @@ def _parse_key(at: str, data: Any) -> FleetKey:
         raise error if error.field.startswith(at) else KeyRingError(f"{at}.{error.field}", error.reason) from None
 
 
+def _mint_from(key: FleetKey) -> float:
+    return key.mint_from
+
+
+def _newest(keys: Sequence[FleetKey]) -> FleetKey:
+    """The key that begins last; of two that begin together the one that was added later."""
+    return max(reversed(keys), key=_mint_from)
+
+
+def _writable(seconds: float) -> float:
+    """A time that the document's text gives back unchanged."""
+    return round(seconds, 3)
+
+
 def _time(at: str, text: Any) -> float:
     try:
         moment = datetime.fromisoformat(text)
@@ -221,9 +244,11 @@ def _time(at: str, text: Any) -> float:
     if moment.tzinfo is None:
         raise KeyRingError(at, "without a time zone; end it with Z")
     try:
-        return moment.timestamp()
-    except OverflowError:
+        seconds = moment.timestamp()
+        _time_text(seconds)  # whatever is read can be written
+    except (OverflowError, ValueError):
         raise KeyRingError(at, "out of range") from None
+    return seconds
 
 
 def _time_text(seconds: float) -> str:

@@ -50,8 +50,30 @@ def test_a_clock_that_stands_wrong_does_not_leave_the_fleet_without_a_key() -> N
     ring = KeyRing.generate("demo", T0, random).rotated(T0, random)
     assert ring.minting(0.0).key_id == 0
     assert ring.minting(T0 * 10).key_id == 1
-    retired = KeyRing("demo", (FleetKey(3, bytes(32), T0, T0 + 1),))
-    assert retired.accepted(T0 * 10).keys == retired.keys
+    retired = KeyRing("demo", (FleetKey(3, bytes(32), T0, T0 + 1), FleetKey(4, bytes(32), T0 + 5, T0 + 6)))
+    assert retired.accepted(T0 * 10).keys == retired.keys[1:]
+    assert retired.minting(T0 * 10).key_id == 4
+
+
+def test_a_ring_made_while_the_clock_was_ahead_can_be_rotated_once_it_is_right() -> None:
+    random = counting_random()
+    ahead = KeyRing.generate("demo", T0 + 365 * 24 * 3600, random)
+    rotated = ahead.rotated(T0, random, propagation=120, longest_session=3600)
+    assert rotated.minting(T0 + 119).key_id == 0
+    assert rotated.minting(T0 + 120).key_id == 1
+    assert [key.key_id for key in rotated.accepted(T0 + 120 + 3600).keys] == [1]
+
+
+def test_a_new_key_that_need_not_spread_is_minted_with_at_once() -> None:
+    random = counting_random()
+    ring = KeyRing.generate("demo", T0, random).rotated(T0, random, propagation=0)
+    assert ring.minting(T0).key_id == 1
+
+
+def test_an_older_key_never_outlives_the_end_that_it_was_given_first() -> None:
+    random = counting_random()
+    ring = KeyRing.generate("demo", T0, random).rotated(T0, random, 60, 600).rotated(T0 + 100, random, 60, 600)
+    assert [key.accept_until for key in ring.keys] == [T0 + 660, T0 + 760, None]
 
 
 def test_a_ring_survives_its_document() -> None:
@@ -84,6 +106,7 @@ SECRET = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
         (document(version=2), "version"),
         (document(fleet=None), "fleet"),
         (document(fleet=""), "fleet"),
+        (document(fleet="\ud800"), "fleet"),
         (document(keys={}), "keys"),
         (document(keys=[]), "keys"),
         (document(keys=["x"]), "keys[0]"),
@@ -96,6 +119,8 @@ SECRET = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
         (document(keys__0__mintFrom="yesterday"), "keys[0].mintFrom"),
         (document(keys__0__mintFrom="2026-11-21T00:00:00"), "keys[0].mintFrom"),
         (document(keys__0__mintFrom=5), "keys[0].mintFrom"),
+        (document(keys__0__mintFrom="9999-12-31T23:59:59-12:00"), "keys[0].mintFrom"),
+        (document(keys__0__acceptUntil="0001-01-01T00:00:00+12:00"), "keys[0].acceptUntil"),
         (document(keys__0__acceptUntil="2000-01-01T00:00:00Z"), "keys[0].acceptUntil"),
         (document(keys=[json.loads(document())["keys"][0]] * 2), "keys"),
     ],
