@@ -85,7 +85,7 @@ class CodecThreads:
         return Lane(self._ready)
 
     def close(self) -> None:
-        """Finish the jobs that wait, then end."""
+        """End the threads soon: the calls are over, so jobs that wait need not be done."""
         for _ in self._threads:
             self._ready.put(None)
         for thread in self._threads:

@@ -4,11 +4,11 @@ The listener is a machine, not a loudspeaker: it needs every word, in order, and
 frame is handed over as soon as its turn comes, and a frame that is not a word (concealed, comfort, stalled) says so.
 """
 
-from enum import IntEnum
+from enum import Enum
 from typing import NamedTuple
 
 
-class FrameKind(IntEnum):
+class FrameKind(Enum):
     """Where a frame comes from; only `HEARD` carries what the caller said."""
 
     HEARD = 0

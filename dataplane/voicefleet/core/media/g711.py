@@ -51,7 +51,7 @@ def _compression(law: Law) -> bytes:
     levels = sorted({expand(octet): octet for octet in range(256)}.items())
     signed = bytearray()
     for (level, octet), (above, _) in zip(levels, [*levels[1:], (65535, 0)], strict=True):
-        upto = min(32768, (level + above) // 2 + 1)
+        upto = min(32768, (level + above + 1) // 2)
         signed += bytes((octet,)) * (upto + 32768 - len(signed))
     return bytes(signed[32768:] + signed[:32768])
 

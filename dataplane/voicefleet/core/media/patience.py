@@ -24,15 +24,13 @@ class Profile:
     name: str
     limit: float
     """No frame waits longer than this behind a gap, in seconds."""
-    persistent: bool
-    """Whether it waits for second and third attempts at a retransmission, not just for the first."""
     stall: float
     """After so much silence on the wire from a sender that did not pause, the agent gets filler frames."""
 
 
-CONVERSATIONAL: Final = Profile("conversational", limit=0.060, persistent=False, stall=0.4)
+CONVERSATIONAL: Final = Profile("conversational", limit=0.060, stall=0.4)
 """For talk: an answer soon."""
-ACCURATE: Final = Profile("accurate", limit=0.300, persistent=True, stall=0.8)
+ACCURATE: Final = Profile("accurate", limit=0.300, stall=0.8)
 """For dictation, numbers and names: every word."""
 
 
@@ -45,8 +43,6 @@ class Outlook:
     retransmits: bool
     """NACK is sent, and the peer has not shown that it ignores it."""
     round_trip: float | None
-    variation: float = 0.0
-    """Of the round trip."""
     guard: float = 0.0
     """How long a packet may be overdue before it is asked for."""
 
@@ -62,5 +58,5 @@ def patience(profile: Profile, outlook: Outlook) -> float:
     if outlook.retransmits:
         attempt = outlook.guard + (FIRST_GUESS if outlook.round_trip is None else outlook.round_trip) + MARGIN
         if outlook.round_trip is None or attempt <= profile.limit:
-            wait = profile.limit if profile.persistent else max(wait, attempt + 2 * outlook.variation)
+            return profile.limit  # time for as many attempts as fit: only what fails them all waits so long
     return min(wait, profile.limit)

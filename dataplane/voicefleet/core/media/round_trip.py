@@ -1,4 +1,4 @@
-"""The round trip and its variation, smoothed as TCP does it (RFC 6298).
+"""The round trip, smoothed as TCP does it (RFC 6298).
 
 Report blocks give the exact one (RFC 3550, 6.4.1); until one has come, a retransmission's answer time stands in for it.
 """
@@ -14,11 +14,10 @@ _MOST: Final = 10.0
 class RoundTrip:
     """One call's round trip in seconds."""
 
-    __slots__ = ("_exact", "variation", "value")
+    __slots__ = ("_exact", "value")
 
     def __init__(self) -> None:
         self.value: float | None = None
-        self.variation = 0.0
         self._exact = False
 
     @property
@@ -41,7 +40,6 @@ class RoundTrip:
         if not 0.0 <= sample <= _MOST:
             return
         if self.value is None:
-            self.value, self.variation = sample, sample / 2
+            self.value = sample
         else:
-            self.variation += (abs(sample - self.value) - self.variation) / 4
             self.value += (sample - self.value) / 8

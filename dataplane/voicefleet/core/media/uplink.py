@@ -107,7 +107,6 @@ class Uplink:
                 recovery.reordering,
                 self._terms.nack and recovery.answered,
                 self._round_trip.value,
-                self._round_trip.variation,
                 recovery.guard,
             ),
         )
