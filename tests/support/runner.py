@@ -6,11 +6,11 @@ the command that would make them possible. Under `--all` both are failures.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from tests.support.tiers import TIERS, Runner, Tier
 TESTS: Final = Path(__file__).parents[1]
 REPORTS: Final = Path(".cache/test")
 FUZZ_SECONDS: Final = int(os.environ.get("VOICEFLEET_FUZZ_SECONDS", "60"))
+_CLOSING: Final = re.compile(r"(\d+) passed, (\d+) failed")
 _NOTHING_COLLECTED: Final = 5
 """pytest's status when a filter left no test."""
 
@@ -47,7 +48,8 @@ class Request:
     named: bool
     everything: bool
     fuzz_seconds: int
-    pytest: tuple[str, ...]
+    further: tuple[str, ...]
+    """What followed `--`: for pytest, or for the fuzzer where no other tier was named."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,12 +67,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> Request:
-    """Read the command line; what follows `--` goes to pytest."""
+    """Read the command line."""
     names = [tier.name for tier in TIERS]
-    own, pytest = list(arguments), []
+    own, further = list(arguments), []
     if "--" in own:
         cut = own.index("--")
-        own, pytest = own[:cut], own[cut + 1 :]
+        own, further = own[:cut], own[cut + 1 :]
     parser = argparse.ArgumentParser(
         prog="scripts/test",
         usage="%(prog)s [TIER ...] [--all] [--seconds S] [-- PYTEST ARGUMENTS]",
@@ -85,7 +87,7 @@ def parse(arguments: Sequence[str]) -> Request:
         if name not in names:
             parser.error(f"there is no tier '{name}'; there are: {', '.join(names)}")
     tiers = tuple(tier for tier in TIERS if not chosen.tier or tier.name in chosen.tier)
-    return Request(tiers, bool(chosen.tier), chosen.all, chosen.seconds, tuple(pytest))
+    return Request(tiers, bool(chosen.tier), chosen.all, chosen.seconds, tuple(further))
 
 
 def run(tier: Tier, request: Request) -> Outcome:
@@ -98,8 +100,8 @@ def run(tier: Tier, request: Request) -> Outcome:
             return Outcome(tier.name, obstacle=f"needs {part.name}: {lack}; {machine.remedy(part)}")
     print(f"=== {tier.name}: {tier.purpose}", flush=True)
     if tier.runner is Runner.FUZZER:
-        return _fuzz(tier, request.fuzz_seconds)
-    return _pytest(tier, request.pytest)
+        return _fuzz(tier, request.fuzz_seconds, request.further if request.tiers == (tier,) else ())
+    return _pytest(tier, request.further)
 
 
 def has_tests(tier: Tier) -> bool:
@@ -179,21 +181,17 @@ def _read(tier: Tier, report: Path, status: int, seconds: float) -> Outcome:
     return Outcome(tier.name, passed, failed, skipped, seconds, left_out)
 
 
-def _fuzz(tier: Tier, seconds: int) -> Outcome:
-    """Run every target for that long, two at a time."""
-    fuzzer = (sys.executable, "-m", "tests.fuzz")
+def _fuzz(tier: Tier, seconds: int, arguments: Sequence[str]) -> Outcome:
+    """Run every target for that long; each counts as one test."""
+    command = (sys.executable, "-m", "tests.fuzz", "--seconds", str(seconds), *arguments)
     start = time.monotonic()
-    listing = subprocess.run((*fuzzer, "--list"), stdout=subprocess.PIPE, text=True, check=False)
-    targets = listing.stdout.split()
-    if listing.returncode != 0 or not targets:
-        return Outcome(tier.name, failed=1, seconds=time.monotonic() - start)
-
-    def passes(target: str) -> bool:
-        command = (*fuzzer, "--seconds", str(seconds), target)
-        fuzzed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        print(fuzzed.stdout if fuzzed.returncode else f"{target}: no finding in {seconds} s", flush=True)
-        return fuzzed.returncode == 0
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        verdicts = list(pool.map(passes, targets))
-    return Outcome(tier.name, verdicts.count(True), verdicts.count(False), seconds=time.monotonic() - start)
+    closing = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as fuzzer:
+        assert fuzzer.stdout is not None
+        for line in fuzzer.stdout:
+            print(line, end="", flush=True)
+            closing = _CLOSING.fullmatch(line.strip()) or closing
+    passed, failed = (int(closing[1]), int(closing[2])) if closing else (0, 0)
+    if fuzzer.returncode != 0:
+        failed = max(failed, 1)
+    return Outcome(tier.name, passed, failed, seconds=time.monotonic() - start)

@@ -114,19 +114,21 @@ def test_an_unknown_tier_is_refused_with_those_there_are(project: ProjectCopy) -
 
 
 @pytest.mark.parametrize(
-    ("finding", "closing", "status"), [("", "3 passed, 0 failed", 0), ("b", "2 passed, 1 failed", 1)]
+    ("text", "status", "closing"),
+    [
+        ("a ok\n2 passed, 0 failed", 0, "2 passed, 0 failed"),
+        ("a FAILED\n1 passed, 1 failed", 1, "1 passed, 1 failed"),
+        ("broke down", 1, "0 passed, 1 failed"),
+    ],
 )
-def test_each_fuzz_target_counts_as_one_test(project: ProjectCopy, finding: str, closing: str, status: int) -> None:
+def test_each_fuzz_target_counts_as_one_test(project: ProjectCopy, text: str, status: int, closing: str) -> None:
     project.write("tests/fuzz/__init__.py", "")
     project.write(
         "tests/fuzz/__main__.py",
-        "import sys\n"
-        "if sys.argv[1] == '--list':\n    print('a\\nb\\nc')\n    sys.exit()\n"
-        "assert sys.argv[1:3] == ['--seconds', '7']\n"
-        f"sys.exit('crash-0001' if sys.argv[3] == '{finding}' else 0)\n",
+        f"import sys\nassert sys.argv[1:] == ['--seconds', '7', 'a'], sys.argv\nprint({text!r})\nsys.exit({status})\n",
     )
     project.replace("tests/support/tiers.py", 'or_module="atheris"', 'or_module="json"')
-    ran = project.run("tests", "fuzz", "--seconds", "7")
+    ran = project.run("tests", "fuzz", "--seconds", "7", "--", "a")
     assert summary(ran)[-1] == closing
-    assert ("crash-0001" in ran.lines) == bool(finding)
+    assert text.splitlines()[0] in ran.lines
     assert ran.status == status
