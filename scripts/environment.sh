@@ -1,8 +1,8 @@
 # Sourced by the scripts: goes to the project's root; `environment` makes the virtual environment .venv as the lock says.
 #
 # A stamp in .venv holds the digest of what it was made from, so a second run only compares. Only one process installs
-# at a time. With VOICEFLEET_INSTALL=1 and as root, missing system parts are installed by apt; otherwise one line says
-# which they are.
+# at a time. With VF_INSTALL=1 and as root, missing system parts are installed by apt; otherwise one line says which they
+# are. (Not VOICEFLEET_...: a service refuses variables of that name that it does not know.)
 set -euo pipefail
 started_in=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,7 +14,7 @@ die() { say "$*"; exit 1; }
 need_packages() {
   local what=$1
   shift
-  if [[ ${VOICEFLEET_INSTALL:-} == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+  if [[ ${VF_INSTALL:-} == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
     say "installing $*"
     mkdir -p .cache
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } \

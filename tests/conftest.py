@@ -49,6 +49,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if lack is None:
                 continue
             reason = f"needs {part.name}: {lack}; {machine.remedy(part)}"
-            if os.environ.get("VOICEFLEET_TEST_ALL"):
+            if os.environ.get("VF_TEST_ALL"):
                 pytest.fail(reason, pytrace=False)
             pytest.skip(reason)

@@ -76,7 +76,7 @@ class ProjectCopy:
 
     def execute(self, *command: str, **environment: str) -> Ran:
         """Run a command in the copy; how the tests around it were asked for does not reach it."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("VOICEFLEET_", "PYTEST_"))}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("VF_", "PYTEST_"))}
         ran = subprocess.run(
             command, cwd=self.root, env=ours | environment, capture_output=True, text=True, check=False
         )

@@ -21,7 +21,7 @@ from tests.support.tiers import TIERS, Runner, Tier
 
 TESTS: Final = Path(__file__).parents[1]
 REPORTS: Final = Path(".cache/test")
-FUZZ_SECONDS: Final = int(os.environ.get("VOICEFLEET_FUZZ_SECONDS", "60"))
+FUZZ_SECONDS: Final = int(os.environ.get("VF_FUZZ_SECONDS", "60"))
 _CLOSING: Final = re.compile(r"(\d+) passed, (\d+) failed")
 _NOTHING_COLLECTED: Final = 5
 """pytest's status when a filter left no test."""
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what the command line names; the status is 1 when a test failed or something asked for could not run."""
     request = parse(arguments)
     if request.everything:
-        os.environ["VOICEFLEET_TEST_ALL"] = "1"
+        os.environ["VF_TEST_ALL"] = "1"
         machine.install(part for tier in request.tiers if has_tests(tier) for part in tier.needs + tier.uses)
     try:
         outcomes = [run(tier, request) for tier in request.tiers]

@@ -56,7 +56,7 @@ def test_a_test_whose_part_is_missing_is_left_out_with_the_command_that_brings_i
 
 def test_a_test_whose_part_is_missing_fails_when_everything_was_asked_for(project: ProjectCopy) -> None:
     project.write("tests/unit/test_three.py", THREE_TESTS)
-    ran = project.run("tests", "unit", *IN_ONE_PROCESS, VOICEFLEET_TEST_ALL="1")
+    ran = project.run("tests", "unit", *IN_ONE_PROCESS, VF_TEST_ALL="1")
     assert summary(ran)[-1] == "2 passed, 1 failed"
     assert ran.status == 1
 
