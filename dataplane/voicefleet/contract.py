@@ -117,8 +117,6 @@ class Env:
     DEFAULT_REGION: Final = "VOICEFLEET_DEFAULT_REGION"
     OPEN: Final = "VOICEFLEET_OPEN"
     CONSOLE: Final = "VOICEFLEET_CONSOLE"
-    RELAYS: Final = "VOICEFLEET_RELAYS"
-    TRANSCEIVERS: Final = "VOICEFLEET_TRANSCEIVERS"
 
 
 @dataclass(frozen=True, slots=True)

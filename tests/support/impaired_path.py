@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Impairment:
     duplication: float = 0.0
 
 
+class Fate(NamedTuple):
+    """Of one packet."""
+
+    lost: bool
+    late: float
+    """Seconds on the way."""
+    twice: bool
+
+
 class ImpairedPath:
     """One direction. `fate`, where given, decides of each packet by its index whether it is lost, instead of chance."""
 
@@ -54,17 +64,28 @@ class ImpairedPath:
         self.sent = self.lost = 0
 
     def send(self, datagram: bytes, now: float) -> None:
-        index, self.sent = self.sent, self.sent + 1
+        fate = self.draw()
+        if self._fate is not None:
+            fate = fate._replace(lost=self._fate(self.sent))
+        self.put(datagram, now, fate)
+
+    def draw(self) -> Fate:
+        """What happens to the next packet."""
         # Always the same number of draws, so that one packet's fate does not depend on the impairments of others.
         luck, detour, jitter, twice = (self._random.random() for _ in range(4))
-        if self._fate(index) if self._fate is not None else self._lost(luck):
+        path = self.impairment
+        late = path.delay + path.jitter * jitter + (path.detour if detour < path.reordering else 0.0)
+        return Fate(self._lost(luck), late, twice < path.duplication)
+
+    def put(self, datagram: bytes, now: float, fate: Fate) -> None:
+        """Send a packet whose fate is known."""
+        index, self.sent = self.sent, self.sent + 1
+        if fate.lost:
             self.lost += 1
             return
-        path = self.impairment
-        at = now + path.delay + path.jitter * jitter + (path.detour if detour < path.reordering else 0.0)
-        heapq.heappush(self._flying, (at, index, datagram))
-        if twice < path.duplication:
-            heapq.heappush(self._flying, (at + 0.002, index, datagram))
+        heapq.heappush(self._flying, (now + fate.late, index, datagram))
+        if fate.twice:
+            heapq.heappush(self._flying, (now + fate.late + 0.002, index, datagram))
 
     def _lost(self, luck: float) -> bool:
         bursts = self.impairment.bursts

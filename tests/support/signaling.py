@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from tests.support.workers import RING, direct_worker
+from voicefleet.core.directory import Directory, HopWorker, TransceiverEntry
 from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.application import application
@@ -28,6 +29,19 @@ class Signaling:
     workers: Sequence[Worker]
 
 
+def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
+    return TransceiverEntry(
+        id=name,
+        shard="main",
+        region="",
+        place=None,
+        api=("127.0.0.1", port),
+        capacity=worker.capacity,
+        free=worker.capacity,
+        workers=(HopWorker(*worker.hop, worker.generation),),
+    )
+
+
 @asynccontextmanager
 async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode."""
@@ -39,8 +53,10 @@ async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> 
         ]
         client = TransceiverClient(lambda: RING, time.time)
         stack.push_async_callback(client.close)
-        apis = [f"http://127.0.0.1:{port}" for port in ports]
-        placement = Placement(client, apis, (), lambda: RING, random.Random(1))
+        directory = Directory()
+        for number, (worker, port) in enumerate(zip(workers, ports, strict=True)):
+            directory.heard(_entry(f"transceiver-{number}", worker, port), time.monotonic())
+        placement = Placement(client, directory, lambda: RING, time.monotonic, random.Random(1))
         door = OpenAIDoor(Admission(lambda: keys, lambda: RING), placement)
         port = await stack.enter_async_context(served(application(door, console=True), "127.0.0.1", 0))
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))

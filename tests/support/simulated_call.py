@@ -106,6 +106,8 @@ class Call:
         self.caller_heard: list[tuple[float, AudioFrame]] = []
         self.said_at: dict[int, float] = {}
         self.caller_speaks = True
+        self.speech: list[bytes] | None = None
+        """Frames to say instead."""
         self._words = 0
         self._next_word = self.now
 
@@ -130,7 +132,13 @@ class Call:
     def _step(self) -> None:
         now = self.now
         if self.caller_speaks and now >= self._next_word:
-            self.caller.say(spoken(self._words), now)
+            if self.speech is None:
+                self.caller.say(spoken(self._words), now)
+            elif self._words < len(self.speech):
+                self.caller.say(self.speech[self._words], now)
+            else:
+                self.caller_speaks = False
+                return
             self.said_at[self._words] = now
             self._words += 1
             self._next_word += FRAME

@@ -1,5 +1,6 @@
 """The settings that every service has, so that they are spelled and explained once."""
 
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +45,11 @@ class ServiceSettings(Settings):
         if self.redis_url is None and self.redis_url_file is None:
             return None
         return RedisTarget(self.redis_url.get_secret_value() if self.redis_url else None, self.redis_url_file)
+
+    @property
+    def id(self) -> str:
+        """What the directory knows this part by."""
+        return self.pod or socket.gethostname()
 
     @model_validator(mode="after")
     def _one_redis(self) -> "ServiceSettings":

@@ -31,7 +31,7 @@ async def test_a_caller_hears_its_voice_through_the_relay(tmp_path: Path) -> Non
 async def test_ctrl_c_ends_everything_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with local_fleet(tmp_path) as fleet:
         children = list(fleet.ready["processes"].values())
-        assert len(children) == 3 and all(alive(pid) for pid in children)
+        assert len(children) == 4 and all(alive(pid) for pid in children)
         fleet.command.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(fleet.command.wait(), DEADLINE) == 0
         assert not any(alive(pid) for pid in children)

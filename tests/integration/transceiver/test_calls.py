@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from tests.support.aiortc_caller import DEADLINE, aiortc_caller
+from tests.support.aiortc_caller import aiortc_caller
+from tests.support.facts import DEADLINE
 from tests.support.workers import RING, direct_worker
 from voicefleet.services.transceiver.worker import Full, Worker
 from voicefleet.wire import stun

@@ -48,9 +48,10 @@ def free_port(kind: socket.SocketKind) -> int:
         return port
 
 
-def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
+def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFleet:
     """Make the secrets, and say which processes to run."""
     api_key = _make_secrets(directory)
+    _write(directory / "keys" / "redis-url", redis_url.encode())
     transceiver_api = _free_address()
     relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
     signaling_port = signaling_port or free_port(socket.SOCK_STREAM)
@@ -83,8 +84,6 @@ def local_fleet(directory: Path, signaling_port: int) -> LocalFleet:
             {
                 Env.SIGNALING_LISTEN: f"{LOOPBACK}:{signaling_port}",
                 Env.API_KEYS_DIRECTORY: str(directory / "api-keys"),
-                Env.TRANSCEIVERS: transceiver_api,
-                Env.RELAYS: relay,
                 Env.CONSOLE: "true",
             },
         ),
@@ -114,7 +113,9 @@ def _process(directory: Path, name: str, component: str, environment: Mapping[st
     health = _free_address()
     common = {
         Env.KEY_FILE: str(directory / "keys" / "keyring.json"),
+        Env.REDIS_URL_FILE: str(directory / "keys" / "redis-url"),
         Env.HEALTH_LISTEN: health,
+        Env.POD: name,
         Env.LOG_FORMAT: "text",
         "PYTHONUNBUFFERED": "1",
     }

@@ -6,7 +6,6 @@ itself goes with its process group.
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -17,13 +16,14 @@ from typing import Final
 
 import aiohttp
 
+from voicefleet.net.child_process import die_with_parent
+
 END_GRACE: Final = 1.5
 """Seconds between SIGTERM and SIGKILL, so that Ctrl-C ends everything in two."""
 READY_DEADLINE: Final = 30.0
 """Seconds. A laptop needs one, a machine under load many; after thirty something is wrong and the log says what."""
 RESTART_PAUSE: Final = (0.2, 5.0)
 """First and longest pause before a process that died is started again; doubled each time it dies within a minute."""
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class StartError(Exception):
@@ -81,7 +81,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self.pids[process.name] = child.pid
         return child
@@ -125,10 +125,6 @@ def _command(module: str) -> Sequence[str]:
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _cause(code: int | None) -> str:

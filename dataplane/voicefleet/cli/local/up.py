@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voicefleet.cli.local.fleet import LocalFleet, local_fleet
 from voicefleet.cli.local.processes import StartError, Supervisor
+from voicefleet.net.embedded_redis import EmbeddedRedis, EmbeddedRedisError, embedded_redis
 
 
 def up(port: int, ready_file: Path | None = None) -> int:
@@ -19,8 +20,8 @@ def up(port: int, ready_file: Path | None = None) -> int:
         directory = Path(name)
         problems: list[BaseException] = []
         try:
-            asyncio.run(_run(local_fleet(directory, port), directory, ready_file))
-        except* StartError as group:
+            asyncio.run(_run(directory, port, ready_file))
+        except* (StartError, EmbeddedRedisError) as group:
             problems.extend(group.exceptions)
         finally:
             if ready_file is not None:
@@ -30,26 +31,31 @@ def up(port: int, ready_file: Path | None = None) -> int:
         return 1 if problems else 0
 
 
-async def _run(fleet: LocalFleet, directory: Path, ready_file: Path | None) -> None:
+async def _run(directory: Path, port: int, ready_file: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    supervisor = Supervisor(directory, _say)
-    async with asyncio.TaskGroup() as group:
-        started = [(process, asyncio.Event()) for process in fleet.processes]
-        tasks = [group.create_task(supervisor.run(process, ready)) for process, ready in started]
-        readies = {process.name: ready for process, ready in started}
-        tasks.append(group.create_task(_announce(fleet, supervisor, readies, ready_file)))
+    async with embedded_redis() as redis, asyncio.TaskGroup() as group:
+        fleet = local_fleet(directory, port, redis.url)
+        supervisor = Supervisor(directory, _say)
+        readies = {process.name: asyncio.Event() for process in fleet.processes}
+        tasks = [group.create_task(supervisor.run(process, readies[process.name])) for process in fleet.processes]
+        tasks.append(group.create_task(_announce(fleet, supervisor, redis, readies, ready_file)))
         await stop.wait()
         for task in tasks:
             task.cancel()
 
 
 async def _announce(
-    fleet: LocalFleet, supervisor: Supervisor, readies: dict[str, asyncio.Event], ready_file: Path | None
+    fleet: LocalFleet,
+    supervisor: Supervisor,
+    redis: EmbeddedRedis,
+    readies: dict[str, asyncio.Event],
+    ready_file: Path | None,
 ) -> None:
     """A line for each part that is ready; then where to call, for people and for scripts."""
     began = time.monotonic()
+    _say("session map is ready (embedded Redis)")
     for name, ready in readies.items():
         await ready.wait()
         _say(f"{name} is ready ({time.monotonic() - began:.1f} s)")
@@ -61,7 +67,7 @@ async def _announce(
                 "apiKey": fleet.api_key,
                 "console": fleet.console,
                 "relays": fleet.relays,
-                "processes": supervisor.pids,
+                "processes": {"session-map": redis.pid, **supervisor.pids},
             },
         )
     _say(f"API for clients: {fleet.base_url}/v1, key {fleet.api_key}")

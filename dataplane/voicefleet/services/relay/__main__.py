@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from voicefleet.contract import Component
+from voicefleet.core.directory import RelayEntry
+from voicefleet.core.relay.limits import Limits
 from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.key_file import KeyFile
+from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability import health, logs, metrics
 from voicefleet.observability.shared_counters import SharedCounterMetrics, SharedCounters
-from voicefleet.services.relay.metrics import LAYOUT, TURNED_AT
+from voicefleet.services.relay.metrics import FLOWS, LAYOUT, TURNED_AT
 from voicefleet.services.relay.settings import RelaySettings
 
 STALE: Final = 10.0
@@ -29,7 +33,10 @@ RESTART_PAUSE: Final = 0.2
 """Seconds before a packet process that died is started again."""
 FIRST_TURN: Final = 0.01
 """Seconds between looks for the first turn of the packet loops, which come half a second after the start."""
+LOAD_STEP: Final = 0.02
+"""Each change is told to everybody who follows the directory, so small ones are not changes."""
 _TURNED_AT: Final = LAYOUT.slot(TURNED_AT)
+_CONFIRMED: Final = LAYOUT.slot(FLOWS, state="confirmed")
 
 
 async def serve(settings: RelaySettings) -> None:
@@ -51,19 +58,43 @@ async def serve(settings: RelaySettings) -> None:
         registry.register(FileMetrics(keys))
         registry.register(SharedCounterMetrics(counters))
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
+        link = RedisLink(settings.redis())
+        registry.register(link)
+        draining = False
+
+        def describe() -> RelayEntry:
+            flows = sum(counters.value(worker, _CONFIRMED) for worker in range(workers))
+            return RelayEntry(
+                id=settings.id,
+                pool=settings.pool,
+                region=settings.region,
+                place=settings.place,
+                addresses=settings.advertised,
+                load=round(flows / (workers * Limits().flows) / LOAD_STEP) * LOAD_STEP,
+                draining=draining,
+                node=settings.node,
+                zone=settings.zone,
+            )
+
+        heartbeat = Heartbeat(link, keys.value.fleet, describe)
         packets = [tasks.create_task(_packet_process(worker, shared, stopping)) for worker in range(workers)]
-        follow = tasks.create_task(_follow(keys))
+        background = [tasks.create_task(_follow(keys)), tasks.create_task(link.run())]
         stopped = tasks.create_task(stopping.wait())
         while not stopping.is_set() and not all(counters.value(worker, _TURNED_AT) for worker in range(workers)):
             await asyncio.wait((stopped,), timeout=FIRST_TURN)
         for worker in range(workers):
             state.heart(f"packets-{worker}", STALE, partial(_turned_at, counters, worker))
         forwarding.holds()
+        background.append(tasks.create_task(heartbeat.run()))
         log.info("relay forwards", pool=settings.pool, listen=str(settings.listen), workers=workers)
         await stopped
         forwarding.fails("draining")
+        draining = True
+        heartbeat.changed()
         await asyncio.wait(packets)
-        follow.cancel()
+        await heartbeat.goodbye()
+        for task in background:
+            task.cancel()
 
 
 async def _packet_process(worker: int, counters: Path, stopping: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from voicefleet.observability.shared_counters import Kind, Layout, Series
 _PACKETS: Final = "voicefleet_relay_packets"
 _BYTES: Final = "voicefleet_relay_bytes"
 _DROPS: Final = "voicefleet_relay_dropped_packets"
-_FLOWS: Final = "voicefleet_relay_flows"
+FLOWS: Final = "voicefleet_relay_flows"
 _EVENTS: Final = "voicefleet_relay_events"
 TURNED_AT: Final = "voicefleet_relay_loop_turned_seconds"
 """In milliseconds in memory, in seconds to whoever reads the metric."""
@@ -42,8 +42,8 @@ LAYOUT: Final = Layout(
         Series(_BYTES, "Octets of the packets forwarded.", labels={"direction": "downlink", "tier": "userspace"}),
         *(Series(_DROPS, "Packets that went nowhere, by reason.", labels={"reason": drop.value}) for drop in Drop),
         *(Series(_EVENTS, "What happened to flows.", labels={"event": name}) for name in _EVENT_NAMES),
-        Series(_FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "confirmed"}),
-        Series(_FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "pending"}),
+        Series(FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "confirmed"}),
+        Series(FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "pending"}),
         Series(TURNED_AT, "When the packet loop last came round, on the monotonic clock.", Kind.GAUGE, unit=0.001),
     ]
 )

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from voicefleet.contract import Component
 from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.key_file import KeyFile
+from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.signaling.api_keys import ApiKeys, read_api_keys
@@ -18,7 +20,7 @@ from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.settings import SignalingSettings
-from voicefleet.services.signaling.transceiver_client import OfferedRelay, TransceiverClient
+from voicefleet.services.signaling.transceiver_client import TransceiverClient
 
 STALE: Final = 10.0
 """Seconds without a turn of the loop until a kubelet should restart this process."""
@@ -37,16 +39,22 @@ async def serve(settings: SignalingSettings) -> None:
         log.warning("open mode: anybody who reaches this address may call; for local use only")
     state = health.Health()
     serving = state.condition("serving")
+    placing = state.condition("directory")
     heart = state.heart("loop", STALE)
     registry = metrics.registry(Component.SIGNALING)
     registry.register(state)
     registry.register(FileMetrics(ring, *([keys] if keys is not None else [])))
+    link = RedisLink(settings.redis())
+    state_file = settings.state_directory / "directory.json" if settings.state_directory is not None else None
+    reader = DirectoryReader(link, ring.value.fleet, state=state_file)
+    registry.register(link)
+    registry.register(reader)
     client = TransceiverClient(lambda: ring.value, time.time)
     placement = Placement(
         client,
-        [f"http://{address}" for address in settings.transceivers],
-        [OfferedRelay(*relay) for relay in settings.relays],
+        reader.directory,
         lambda: ring.value,
+        time.monotonic,
         random.Random(),
     )
     admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=lambda: ring.value)
@@ -60,13 +68,22 @@ async def serve(settings: SignalingSettings) -> None:
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         followed: list[WatchedFile[Any]] = [ring, *([keys] if keys is not None else [])]
         background = [tasks.create_task(_follow(file)) for file in followed]
+        background += [tasks.create_task(link.run()), tasks.create_task(reader.run())]
         background.append(tasks.create_task(heart.beat_while_running()))
+        background.append(tasks.create_task(_until_calls_can_be_placed(reader, placing)))
         serving.holds()
         log.info("signaling serves", host=settings.signaling_listen.host, port=port)
         await stopping.wait()
         serving.fails("stopping")
         for task in background:
             task.cancel()
+
+
+async def _until_calls_can_be_placed(reader: DirectoryReader, placing: health.Condition) -> None:
+    """Ready once there is somebody to place a call on; later changes are for the answer of each call."""
+    placing.fails("no transceiver and relay are known yet")
+    await reader.wait(lambda directory: bool(directory.transceivers() and directory.relays()))
+    placing.holds()
 
 
 async def _follow(file: WatchedFile[Any]) -> None:

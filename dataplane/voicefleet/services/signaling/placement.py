@@ -1,13 +1,15 @@
 """Finds a transceiver for a call, and the call's transceiver again.
 
-Transceivers are asked in random order, at most three: one that is full or dead answers for itself, and the next one is
-asked. An offer that cannot be served is not carried from one to the next.
+The directory gives an order; transceivers answer for themselves. One that is full or dead refuses, and the next one is
+asked; an offer that cannot be served is not carried from one to the next.
 """
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
+from voicefleet.core.directory import Directory, TransceiverEntry
+from voicefleet.core.steering import relays_for_call, transceivers_for_call
 from voicefleet.observability import logs
 from voicefleet.services.signaling.problems import Problem, bad_request, no_capacity
 from voicefleet.services.signaling.transceiver_client import (
@@ -22,39 +24,43 @@ from voicefleet.wire.errors import WireError
 from voicefleet.wire.keyring import KeyRing
 from voicefleet.wire.route_token import TokenOpener
 
-TRIES: Final = 3
 _log = logs.logger(__name__)
 
 
 class Placement:
-    """Places calls on the transceivers that it was told of."""
+    """Places calls by what the directory says now."""
 
     def __init__(
         self,
         client: TransceiverClient,
-        transceivers: Sequence[str],
-        relays: Sequence[OfferedRelay],
+        directory: Directory,
         ring: Callable[[], KeyRing],
+        clock: Callable[[], float],
         seed: random.Random,
     ) -> None:
         self._client = client
-        self._transceivers = tuple(transceivers)
-        self._relays = tuple(relays)
+        self._directory = directory
         self._ring = ring
+        self._clock = clock
         self._random = seed
 
     async def place(self, offer: str, session: dict[str, Any], client: str, key_name: str) -> Taken:
         """The answer of the transceiver that took the call; raises `Problem`."""
-        candidates = self._random.sample(self._transceivers, min(TRIES, len(self._transceivers)))
-        for api in candidates:
+        now = self._clock()
+        relays = [
+            OfferedRelay(address.address, address.udp)
+            for relay in relays_for_call(self._directory, now, self._random)
+            for address in relay.addresses
+        ]
+        for transceiver in transceivers_for_call(self._directory, now, self._random):
             try:
-                taken = await self._client.create(api, offer, session, self._relays)
+                taken = await self._client.create(_api(transceiver), offer, session, relays)
             except Unavailable as reason:
-                _log.warning("transceiver did not take a call", transceiver=api, reason=str(reason))
+                _log.warning("transceiver did not take a call", transceiver=transceiver.id, reason=str(reason))
                 continue
             except Refused as refused:
                 raise bad_request(str(refused), code="offer_not_served", param="sdp") from None
-            _log.info("call placed", session=taken.call_id, transceiver=api, client=client, key=key_name)
+            _log.info("call placed", session=taken.call_id, transceiver=transceiver.id, client=client, key=key_name)
             return taken
         raise no_capacity("No transceiver could take the call; try again in a moment.")
 
@@ -62,13 +68,20 @@ class Placement:
         """End a call; raises a 404 if it is not there (any more)."""
         unknown = Problem(404, "call_not_found", "There is no such call, or it has ended.")
         try:
-            TokenOpener(self._ring()).open(token_of(call))
+            route = TokenOpener(self._ring()).open(token_of(call))
         except WireError:
             raise unknown from None
-        for api in self._transceivers:
-            try:
-                if await self._client.end(api, call):
-                    return
-            except Unavailable as reason:
-                _log.warning("transceiver did not answer", transceiver=api, reason=str(reason))
+        owner = (route.address, route.port, route.generation)
+        for transceiver in self._directory.transceivers():
+            if owner in transceiver.workers:
+                try:
+                    if await self._client.end(_api(transceiver), call):
+                        return
+                except Unavailable as reason:
+                    _log.warning("transceiver did not answer", transceiver=transceiver.id, reason=str(reason))
         raise unknown
+
+
+def _api(transceiver: TransceiverEntry) -> str:
+    host, port = transceiver.api
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

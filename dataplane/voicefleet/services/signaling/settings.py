@@ -20,10 +20,6 @@ class SignalingSettings(ServiceSettings):
     """Let anybody call, without a key. For local use only."""
     console: bool = False
     """Serve the console page at `/`."""
-    relays: tuple[Address, ...] = ()
-    """Relays that are always there, in order of preference. Without any, clients reach transceivers directly."""
-    transceivers: tuple[Address, ...] = ()
-    """Internal APIs of transceivers that are always there."""
 
     @model_validator(mode="after")
     def _who_may_call(self) -> "SignalingSettings":

@@ -9,9 +9,12 @@ from typing import Final
 
 from voicefleet.agents.echo import EchoAgent
 from voicefleet.contract import Component
+from voicefleet.core.directory import HopWorker, TransceiverEntry
 from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import KeyFile
+from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.transceiver.api import internal_api
@@ -43,6 +46,8 @@ async def serve(settings: TransceiverSettings) -> None:
     registry = metrics.registry(Component.TRANSCEIVER)
     registry.register(state)
     registry.register(FileMetrics(keys))
+    link = RedisLink(settings.redis())
+    registry.register(link)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -53,10 +58,30 @@ async def serve(settings: TransceiverSettings) -> None:
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         background = [tasks.create_task(heart.beat_while_running()), tasks.create_task(_follow(keys))]
         worker.start()
+
+        def describe() -> TransceiverEntry:
+            return TransceiverEntry(
+                id=settings.id,
+                shard=settings.shard,
+                region=settings.region,
+                place=settings.place,
+                api=(settings.hop_address, port),
+                capacity=worker.capacity,
+                free=worker.capacity - len(worker.sessions),
+                workers=(HopWorker(*worker.hop, worker.generation),),
+                draining=worker.draining,
+                node=settings.node,
+                zone=settings.zone,
+            )
+
+        heartbeat = Heartbeat(link, keys.value.fleet, describe)
+        background += [tasks.create_task(link.run()), tasks.create_task(heartbeat.run())]
         serving.holds()
         log.info("transceiver serves", shard=settings.shard, hop=":".join(map(str, worker.hop)), api_port=port)
         await stopping.wait()
         serving.fails("stopping")
+        worker.draining = True
+        await heartbeat.goodbye()
         worker.stop("the transceiver is stopping")
         for task in background:
             task.cancel()

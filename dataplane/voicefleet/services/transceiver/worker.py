@@ -71,7 +71,7 @@ class Worker:
         self._wall_clock = clock
         self._identity = identity
         self._agent = agent
-        self._generation = generation
+        self.generation = generation
         self._counter = 0
         self._by_token: dict[bytes, Session] = {}
         self._by_path: dict[Path, Session] = {}
@@ -250,7 +250,7 @@ class Worker:
         ring = self._ring()
         self._counter += 1
         address, port = self.hop
-        route = Route(address, port, self._generation, self._counter)
+        route = Route(address, port, self.generation, self._counter)
         return mint(route, ring.minting(self._wall_clock()), ring.fleet_tag)
 
     def _tokens(self) -> TokenOpener:

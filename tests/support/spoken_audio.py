@@ -1,0 +1,29 @@
+"""Speech for tests: espeak-ng says it, sox brings it to the rate that is wanted. Both are the part `SPEECH`."""
+
+import subprocess
+import tempfile
+import wave
+from functools import lru_cache
+from pathlib import Path
+
+SENTENCES = (
+    "Please book a table for seven people on the fourteenth of March at half past eight.",
+    "My number is four nine, one seven two, five five, nine eight, three one, six.",
+    "No, not on Tuesday. I said Thursday, the sixteenth, in the morning.",
+    "The order was two boxes of the large ones and thirteen of the small ones.",
+    "Could you tell me whether the train from Frankfurt to Brussels is on time?",
+    "It costs nineteen euros and ninety five cents, and it should arrive by Friday.",
+)
+
+
+@lru_cache
+def speech(seconds: float, rate: int) -> bytes:
+    """So many seconds of sentences, 16 bit, mono, as often repeated as it takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        spoken, resampled = Path(folder, "spoken.wav"), Path(folder, "resampled.wav")
+        subprocess.run(["espeak-ng", "-w", spoken, " ".join(SENTENCES)], check=True, capture_output=True)
+        subprocess.run(["sox", spoken, "-r", str(rate), "-c", "1", "-b", "16", resampled], check=True)
+        with wave.open(str(resampled)) as audio:
+            pcm = audio.readframes(audio.getnframes())
+    size = 2 * round(seconds * rate)
+    return (pcm * (size // len(pcm) + 1))[:size]
