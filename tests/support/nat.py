@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 Address = tuple[str, int]
 
@@ -43,7 +42,7 @@ class Nat:
         """Begin, with a first outer address."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: _Side(self), ("127.0.0.1", 0))
-        self._inner = cast(asyncio.DatagramTransport, transport)
+        self._inner = transport
         await self.rebind()
 
     async def rebind(self) -> Address:
@@ -53,7 +52,7 @@ class Nat:
         transport, _ = await loop.create_datagram_endpoint(lambda: side, ("127.0.0.1", 0))
         if self._outer is not None:
             self._gone.append(self._outer)
-        self._outer, self._outer_side = cast(asyncio.DatagramTransport, transport), side
+        self._outer, self._outer_side = transport, side
         name: Address = transport.get_extra_info("sockname")
         return name
 
