@@ -1,5 +1,6 @@
 """What this machine has of the parts that tests use, and how the rest gets installed."""
 
+import ctypes
 import functools
 import importlib.util
 import os
@@ -22,7 +23,7 @@ def lacks(part: Part) -> str | None:
             return None
         if not part.commands:
             return f"no module {part.or_module} ({part.purpose})"
-    missing = [command for command in part.commands if shutil.which(command, path=_search_path()) is None]
+    missing = _missing(part)
     if missing:
         return f"no {', '.join(missing)}"
     if part.namespaces and not _may_make_namespaces():
@@ -36,7 +37,7 @@ def remedy(part: Part) -> str:
         return part.purpose
     if os.geteuid() != 0:
         return "run as root: scripts/test --all"
-    return "scripts/test --all" if _missing_commands(part) else "run where network namespaces are allowed"
+    return "scripts/test --all" if _missing(part) else "run where network namespaces are allowed"
 
 
 def install(parts: Iterable[Part]) -> None:
@@ -58,8 +59,17 @@ def install(parts: Iterable[Part]) -> None:
     lacks.cache_clear()
 
 
-def _missing_commands(part: Part) -> bool:
-    return any(shutil.which(command, path=_search_path()) is None for command in part.commands)
+def _missing(part: Part) -> list[str]:
+    commands = [command for command in part.commands if shutil.which(command, path=_search_path()) is None]
+    return commands + [library for library in part.libraries if not _loads(library)]
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _search_path() -> str:

@@ -17,6 +17,7 @@ class Part:
     purpose: str
     packages: tuple[str, ...]
     commands: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     namespaces: bool = False
     """It also takes a user who may make network namespaces."""
     or_module: str | None = None
@@ -60,7 +61,13 @@ SPEECH: Final = Part(
     "speech", "what a caller says, and how loud it came out", ("espeak-ng", "sox"), ("espeak-ng", "sox")
 )
 COTURN: Final = Part("coturn", "the yardstick of the relay's bench", ("coturn",), ("turnserver",))
-CHROMIUM: Final = Part("Chromium", "a real browser's call", ("chromium",), ("chromium",))
+CHROMIUM: Final = Part(
+    "Chromium",
+    "a real browser's call",
+    ("chromium", "libatomic1"),
+    commands=("chromium",),
+    libraries=("libatomic.so.1",),  # for the program that playwright drives the browser with
+)
 CONTAINERS: Final = Part(
     "containers",
     "Kubernetes nodes in network namespaces",
