@@ -18,17 +18,13 @@ from voicefleet.core.relay.flow import Client, Send
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.core.relay.hop_peer import HopPeer
 from voicefleet.core.relay.uplink import MAX_PAYLOAD
+from voicefleet.net.udp import BATCH, LARGEST, local_address, udp_socket
 from voicefleet.wire import hop
 from voicefleet.wire.demux import FIRST_OCTET, PacketKind
 from voicefleet.wire.errors import WireError
 
-BATCH: Final = 64
-"""Datagrams taken from one socket before the others get their turn."""
 TICK: Final = 0.1
 """Seconds between looks at the clock's own business."""
-BUFFER: Final = 4 * 1024 * 1024
-"""Octets of socket buffer asked for; the kernel may give less."""
-LARGEST: Final = 65_536
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _MSG_ERRQUEUE: Final = 0x2000
@@ -44,9 +40,8 @@ class PublicSocket:
     """One of the addresses that clients talk to."""
 
     def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = _udp_socket(bind, shared=True)
-        name = self._socket.getsockname()
-        self.local: Final[tuple[str, int]] = (name[0], name[1])
+        self._socket = udp_socket(bind, shared=True)
+        self.local: Final = local_address(self._socket)
         self.send: Final[Send] = self._socket.sendto
         self.receive: Final = self._socket.recvfrom
 
@@ -63,7 +58,7 @@ class HopSocket:
     """The address that transceivers answer to; of this process alone."""
 
     def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = _udp_socket(bind, shared=False)
+        self._socket = udp_socket(bind)
         level, option = (socket.IPPROTO_IPV6, _IPV6_RECVERR) if ":" in bind[0] else (socket.IPPROTO_IP, _IP_RECVERR)
         self._socket.setsockopt(level, option, 1)
         self.send: Final = self._socket.sendto
@@ -234,17 +229,3 @@ class PacketLoop:
                 except OSError:
                     counters.drops[Drop.HOP_SEND_FAILED] += 1
         self._laden.clear()
-
-
-def _udp_socket(bind: tuple[str, int], *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_DGRAM)
-    made.setblocking(False)
-    if family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    if shared:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    made.bind(bind)
-    return made

@@ -5,12 +5,12 @@ it is met for the first time; afterwards it is a key of a dictionary. The dictio
 oldest first, and one that is met again is simply checked again.
 """
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from voicefleet.core.ice_lite import Path
+from voicefleet.net.udp import local_address, receive_batch, udp_socket
 from voicefleet.wire import hop
 from voicefleet.wire.errors import WireError
 from voicefleet.wire.hop import Flag, Kind
@@ -18,11 +18,6 @@ from voicefleet.wire.keyring import KeyRing
 
 MAX_HEADERS: Final = 65_536
 """Four for each of the calls that a worker can hold at most; 16 MiB."""
-BATCH: Final = 64
-"""Datagrams taken in one wake-up before the event loop may do something else."""
-BUFFER: Final = 4 * 1024 * 1024
-"""Octets of socket buffer asked for: a tenth of a second of 2,000 calls, while a handshake holds the loop."""
-
 OnPacket = Callable[[Path, bool, bytes], None]
 """(path, verified, packet): not verified where the relay says that no check vouches for the client's address."""
 
@@ -40,17 +35,14 @@ class HopSocket:
     def __init__(
         self, bind: tuple[str, int], ring: Callable[[], KeyRing], generation: int, refused: Callable[[str], None]
     ) -> None:
-        self._socket = _udp_socket(bind)
+        self._socket = udp_socket(bind)
+        self.address: Final = local_address(self._socket)
+        """Where it listens."""
         self._ring = ring
         self._generation = generation.to_bytes(2)
         self._refused = refused
         self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
         self._outbound: dict[Path, bytes] = {}
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return _pair(self._socket.getsockname())
 
     def fileno(self) -> int:
         """For the event loop."""
@@ -58,24 +50,7 @@ class HopSocket:
 
     def receive(self, on_packet: OnPacket) -> None:
         """Hand over the packets that wait, at most a batch of datagrams."""
-        for _ in range(BATCH):
-            try:
-                datagram, source = self._socket.recvfrom(65536)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                continue  # an ICMP error of an earlier datagram; the next call reads on
-            relay = _pair(source)
-            if hop.is_bundle(datagram):
-                try:
-                    parts = hop.unbundle(datagram)
-                except WireError as error:
-                    self._refused(error.reason)
-                    continue
-                for header, packet in parts:
-                    self._take(header, packet, relay, on_packet)
-            else:
-                self._take(datagram[: hop.HEADER], datagram[hop.HEADER :], relay, on_packet)
+        receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, on_packet))
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client through the relay of its path."""
@@ -101,6 +76,18 @@ class HopSocket:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _unpack(self, datagram: bytes, relay: tuple[str, int], on_packet: OnPacket) -> None:
+        if not hop.is_bundle(datagram):
+            self._take(datagram[: hop.HEADER], datagram[hop.HEADER :], relay, on_packet)
+            return
+        try:
+            parts = hop.unbundle(datagram)
+        except WireError as error:
+            self._refused(error.reason)
+            return
+        for header, packet in parts:
+            self._take(header, packet, relay, on_packet)
 
     def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], on_packet: OnPacket) -> None:
         inbound = self._inbound.get((header, relay))
@@ -149,12 +136,9 @@ class DirectSocket:
     """A plain UDP socket for clients that reach this worker without a relay."""
 
     def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = _udp_socket(bind)
-
-    @property
-    def address(self) -> tuple[str, int]:
+        self._socket = udp_socket(bind)
+        self.address: Final = local_address(self._socket)
         """Where it listens."""
-        return _pair(self._socket.getsockname())
 
     def fileno(self) -> int:
         """For the event loop."""
@@ -162,14 +146,7 @@ class DirectSocket:
 
     def receive(self, on_packet: OnPacket) -> None:
         """Hand over the packets that wait, at most a batch."""
-        for _ in range(BATCH):
-            try:
-                datagram, source = self._socket.recvfrom(65536)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                continue
-            on_packet(Path(None, _pair(source)), True, datagram)
+        receive_batch(self._socket, lambda datagram, source: on_packet(Path(None, source), True, datagram))
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client."""
@@ -181,17 +158,3 @@ class DirectSocket:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-
-def _udp_socket(bind: tuple[str, int]) -> socket.socket:
-    family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_DGRAM)
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    made.bind(bind)
-    return made
-
-
-def _pair(address: tuple[str, int] | tuple[str, int, int, int]) -> tuple[str, int]:
-    return address[0], address[1]
