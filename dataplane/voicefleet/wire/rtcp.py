@@ -22,6 +22,7 @@ _NACK, _TRANSPORT_FEEDBACK = 1, 15
 CNAME: Final = 1
 """The one SDES item that everybody sends."""
 
+_HEADER: Final = Struct("!BBH")
 _REPORT_BLOCK: Final = Struct("!6I")
 _SENDER: Final = Struct("!IQIII")
 _PAIR: Final = Struct("!II")
@@ -121,12 +122,12 @@ def decode(compound: bytes) -> Compound:
     while at < end:
         if at + 4 > end:
             raise WireError(Reason.TRUNCATED, "RTCP header beyond the end")
-        first, kind = compound[at], compound[at + 1]
+        first, kind, words = _HEADER.unpack_from(compound, at)
         if first >> 6 != 2:
             raise WireError(Reason.BAD_VERSION, f"RTCP version {first >> 6}")
         if not 192 <= kind <= 223:
             raise WireError(Reason.BAD_VALUE, f"packet type {kind} is not RTCP's (RFC 5761, 4)")
-        start, at = at + 4, at + 4 + 4 * int.from_bytes(compound[at + 2 : at + 4])
+        start, at = at + 4, at + 4 + 4 * words
         if at > end:
             raise WireError(Reason.TRUNCATED, "RTCP packet beyond the end")
         body = compound[start:at]
@@ -276,7 +277,7 @@ def _framed(kind: int, count: int, body: bytes) -> bytes:
         raise ValueError(f"{count} entries in one RTCP packet, 31 fit")
     if len(body) % 4:
         raise ValueError("an RTCP packet is whole words long")
-    return bytes((0x80 | count, kind)) + (len(body) // 4).to_bytes(2) + body
+    return _HEADER.pack(0x80 | count, kind, len(body) // 4) + body
 
 
 def _encode_reports(reports: Iterable[ReportBlock]) -> bytes:
