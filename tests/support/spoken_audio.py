@@ -26,4 +26,4 @@ def speech(seconds: float, rate: int) -> bytes:
         with wave.open(str(resampled)) as audio:
             pcm = audio.readframes(audio.getnframes())
     size = 2 * round(seconds * rate)
-    return (pcm * (size // len(pcm) + 1))[:size]
+    return bytes((pcm * (size // len(pcm) + 1))[:size])

@@ -1,15 +1,13 @@
 """Opus by the real libopus: content is checked by ear as far as a program has one (correlation, energy)."""
 
 import math
-import shutil
-import subprocess
-import wave
 from array import array
-from pathlib import Path
 
 import av
 import pytest
 
+from tests.support.spoken_audio import speech
+from tests.support.tiers import SPEECH
 from voicefleet.core.media import opus_packet
 from voicefleet.core.media.frame import AudioFrame, FrameKind
 from voicefleet.core.media.g711 import Law
@@ -89,21 +87,11 @@ def test_ffmpegs_opus_decodes_ours() -> None:
     assert likeness(tone(48_000, 0.4)[19200:], decoded[19200:], 48_000) > 0.9
 
 
-def speech(folder: Path) -> bytes:
-    """Two sentences at 24 kHz."""
-    spoken, resampled = folder / "spoken.wav", folder / "speech.wav"
-    text = "Please book a table for seven people on the fourteenth of March at half past eight. Thank you."
-    subprocess.run(["espeak-ng", "-w", spoken, text], check=True)
-    subprocess.run(["sox", spoken, "-r", "24000", "-c", "1", "-b", "16", resampled], check=True)
-    with wave.open(str(resampled)) as audio:
-        return bytes(audio.readframes(audio.getnframes()))
-
-
-@pytest.mark.skipif(not (shutil.which("espeak-ng") and shutil.which("sox")), reason="needs espeak-ng and sox")
-def test_in_band_fec_rebuilds_lost_speech_better_than_concealment(tmp_path: Path) -> None:
+@pytest.mark.needs(SPEECH)
+def test_in_band_fec_rebuilds_lost_speech_better_than_concealment() -> None:
     encoder = OpusEncoder(24_000)
     encoder.expect_loss(20)
-    packets = encoded(encoder, speech(tmp_path))
+    packets = encoded(encoder, speech(8.0, 24_000))
     whole, rebuilt, concealed = OpusDecoder(24_000), OpusDecoder(24_000), OpusDecoder(24_000)
     by_fec, by_concealment = [], []
     for n, payload in enumerate(packets[:-1]):
