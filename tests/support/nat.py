@@ -1,7 +1,7 @@
 """A NAT between a client and a relay, in the test's own process: it can change the client's address in mid-call."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 Address = tuple[str, int]
@@ -30,6 +30,8 @@ class Nat:
         self._gone: list[asyncio.DatagramTransport] = []
         self.carry_checks = True
         """Whether STUN goes out; off, only media can tell the relay of a new address."""
+        self.lose: Callable[[bytes], bool] = lambda _datagram: False
+        """Which datagrams are lost, in both directions."""
 
     @property
     def address(self) -> Address:
@@ -59,6 +61,8 @@ class Nat:
     def pass_on(self, side: _Side, data: bytes, source: Address) -> None:
         """One datagram, outwards or inwards."""
         assert self._inner is not None and self._outer is not None
+        if self.lose(data):
+            return
         if side is self._outer_side:
             if self._client is not None:
                 self._inner.sendto(data, self._client)
