@@ -118,7 +118,7 @@ def read_offer(text: str) -> Offer:
 def _split(text: str) -> tuple[_Lines, list[_Lines]]:
     if len(text) > MAX_OFFER:
         raise OfferError(0, "", f"longer than {MAX_OFFER} characters")
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) > MAX_LINES:
         raise OfferError(0, "", f"more than {MAX_LINES} lines")
     if lines[0] != "v=0":
