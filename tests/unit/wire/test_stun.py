@@ -251,11 +251,12 @@ LARGEST = 65_507
 
 
 def least_time(read: Callable[[bytes], object], data: bytes) -> float:
+    """Processor time, so that a busy machine counts for nothing."""
     best = float("inf")
-    for _ in range(5):
-        began = time.perf_counter()
+    for _ in range(7):
+        began = time.thread_time()
         read(data)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.thread_time() - began)
     return best
 
 
@@ -276,7 +277,8 @@ def test_the_time_grows_no_faster_than_the_datagram(
 ) -> None:
     small, large = (raw(*filling(count)) for count in (2_000, 16_000))
     assert len(large) <= LARGEST
-    assert least_time(read, large) < 3 * 8 * least_time(read, small) + 0.001
+    # Eight times the octets: a time of eight times is linear, of sixty-four quadratic.
+    assert least_time(read, large) < 28 * least_time(read, small) + 0.001
 
 
 def test_a_datagram_full_of_attributes_is_read_to_its_end() -> None:
