@@ -73,6 +73,16 @@ class DataChannels:
         channel.send(message)
         return True
 
+    def tell_all(self, message: str) -> None:
+        """Send a message on every open channel."""
+        for label in self._channels:
+            self.send(label, message)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the client has acknowledged everything that was sent."""
+        return all(channel.bufferedAmount == 0 for channel in self._channels.values() if channel.readyState == "open")
+
     async def stop(self) -> None:
         """End the association."""
         await self._sctp.stop()

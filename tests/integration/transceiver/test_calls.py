@@ -1,6 +1,7 @@
 """Calls of a client that we did not write to a worker without a relay."""
 
 import asyncio
+import json
 import re
 import secrets
 import socket
@@ -63,6 +64,38 @@ async def test_our_goodbye_closes_the_clients_side() -> None:
         worker.sessions[created.call_id].end("hung up")
         await caller.reaches("closed")
         assert not worker.sessions
+
+
+async def test_a_client_is_told_why_before_its_call_ends() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        await caller.answer(worker.create(await caller.offer(), {}, []).answer)
+        await asyncio.wait_for(caller.open.wait(), DEADLINE)
+        await worker.say_goodbye("maintenance")
+        worker.stop("maintenance")
+        event = json.loads(await asyncio.wait_for(caller.messages.get(), DEADLINE))
+        assert (event["type"], event["reason"]) == ("voicefleet.goodbye", "maintenance") and event["event_id"]
+        await caller.reaches("closed")
+
+
+async def test_draining_lets_the_live_call_go_on_and_ends_with_it() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        offer = await caller.offer()
+        await caller.answer(worker.create(offer, {}, []).answer)
+        await caller.reaches("connected")
+        drain = asyncio.create_task(worker.drain(600.0))
+        await caller.hears_its_tone()
+        assert not drain.done()
+        with pytest.raises(Full, match="draining"):
+            worker.create(offer, {}, [])
+        await caller.close()
+        await asyncio.wait_for(drain, DEADLINE)
+
+
+async def test_draining_ends_at_the_deadline_all_the_same() -> None:
+    async with direct_worker() as worker, aiortc_caller() as caller:
+        worker.create(await caller.offer(), {}, [])
+        await asyncio.wait_for(worker.drain(0.01), DEADLINE)
+        assert len(worker.sessions) == 1
 
 
 async def test_a_client_whose_certificate_is_not_the_one_of_its_offer_gets_no_call() -> None:

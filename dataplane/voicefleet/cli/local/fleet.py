@@ -21,6 +21,8 @@ from voicefleet.wire.keyring import KeyRing
 
 LOOPBACK: Final = "127.0.0.1"
 FLEET: Final = "local"
+DRAIN: Final = "500ms"
+"""Ctrl-C ends everything in two seconds, so nobody may wait longer for calls to end."""
 CERTIFICATE_LIFE: Final = timedelta(days=30)
 
 
@@ -65,6 +67,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
                 Env.HOP_LISTEN: f"{LOOPBACK}:0",
                 Env.API_LISTEN: transceiver_api,
                 Env.CERTIFICATE_DIRECTORY: str(directory / "certificate"),
+                Env.DRAIN_DEADLINE: DRAIN,
             },
         ),
         _process(
@@ -75,6 +78,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
                 Env.LISTEN: relay,
                 Env.HOP_NETWORKS: f"{LOOPBACK}/32",
                 Env.WORKERS: "1",
+                Env.DRAIN_DEADLINE: DRAIN,
             },
         ),
         _process(

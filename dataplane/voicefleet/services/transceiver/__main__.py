@@ -1,4 +1,8 @@
-"""The transceiver process: settings in, one worker, its internal API, its probes; SIGTERM drains."""
+"""The transceiver process: settings in, one worker, its internal API, its probes.
+
+SIGTERM and SIGINT drain it: no more calls are taken, live ones go on until they end or the deadline comes; then the
+clients are told, and the calls end.
+"""
 
 import asyncio
 import secrets
@@ -79,8 +83,12 @@ async def serve(settings: TransceiverSettings) -> None:
         serving.holds()
         log.info("transceiver serves", shard=settings.shard, hop=":".join(map(str, worker.hop)), api_port=port)
         await stopping.wait()
-        serving.fails("stopping")
-        worker.draining = True
+        serving.fails("draining")
+        log.info("transceiver drains", calls=len(worker.sessions))
+        drained = tasks.create_task(worker.drain(settings.drain_deadline))
+        heartbeat.changed()
+        await drained
+        await worker.say_goodbye("the transceiver is stopping")
         await heartbeat.goodbye()
         worker.stop("the transceiver is stopping")
         for task in background:

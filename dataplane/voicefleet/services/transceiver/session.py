@@ -6,7 +6,9 @@ client's goodbye, by its silence, or by a failed handshake. After `end` nothing 
 """
 
 import asyncio
+import json
 import random
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from voicefleet.net.dtls import Dtls, DtlsIdentity, DtlsState
 from voicefleet.net.sctp_adapter import DataChannels
 from voicefleet.wire.demux import PacketKind, classify
 
+GOODBYE: Final = "voicefleet.goodbye"
+"""Type of the last event of a call that the transceiver ends."""
 SCTP_PORT: Final = 5000
 REMOTE_MESSAGE: Final = 65536
 """What a client takes in one message if its offer does not say (RFC 8841 section 6.1)."""
@@ -141,6 +145,18 @@ class Session:
         return self._channels.send(channel, message) if self._channels is not None else False
 
     # The end.
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tell the client on its data channels that the call will end, and why."""
+        if self._channels is not None:
+            self._channels.tell_all(
+                json.dumps({"type": GOODBYE, "event_id": f"event_{secrets.token_hex(8)}", "reason": reason})
+            )
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the client has acknowledged all messages."""
+        return self._channels is None or self._channels.delivered
 
     def end(self, reason: str) -> None:
         """End the call: BYE and close_notify to the client, the reason to the agent."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
 from voicefleet.net.service_settings import ServiceSettings
-from voicefleet.net.setting_types import Address, HostPort
+from voicefleet.net.setting_types import Address, Duration, HostPort
 
 
 class TransceiverSettings(ServiceSettings):
@@ -28,6 +28,8 @@ class TransceiverSettings(ServiceSettings):
     """Calls that one worker takes."""
     certificate_directory: Path
     """The fleet's certificate as `tls.crt` and `tls.key`."""
+    drain_deadline: Duration = 1800.0
+    """How long live calls go on after SIGTERM."""
     agent: Literal["echo"] = "echo"
     """What callers talk to."""
 

@@ -30,6 +30,8 @@ from voicefleet.wire.keyring import KeyRing
 from voicefleet.wire.route_token import Route, TokenOpener, mint
 
 TICK: Final = 0.010
+GOODBYE_WAIT: Final = 0.5
+"""Seconds for clients to acknowledge the last event: two round trips around the world."""
 _CODINGS: Final[dict[str, Coding]] = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
 _log = structlog.get_logger("transceiver")
 
@@ -103,19 +105,38 @@ class Worker:
             loop.add_reader(self._direct.fileno(), self._direct.receive, self._on_packet)
         self._tick = loop.call_at(loop.time() + TICK, self._on_tick, loop.time() + TICK)
 
+    async def drain(self, deadline: float) -> None:
+        """Take no more calls, and return when the last has ended or so many seconds have passed."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(deadline):
+                await self.empty.wait()
+        except TimeoutError:
+            pass
+
+    async def say_goodbye(self, reason: str) -> None:
+        """Tell all clients why their calls will end, and wait until they know, for a moment at most."""
+        for session in self.sessions.values():
+            session.say_goodbye(reason)
+        until = self._now() + GOODBYE_WAIT
+        while self._now() < until and not all(  # noqa: ASYNC110 - acknowledgements have no event in aiortc
+            session.delivered for session in self.sessions.values()
+        ):
+            await asyncio.sleep(TICK)
+
     def stop(self, reason: str) -> None:
-        """End all calls and close the sockets."""
+        """End all calls and close the sockets; a second time nothing."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
         for session in list(self.sessions.values()):
             session.end(reason)
-        if self._loop is not None:
-            self._loop.remove_reader(self._hop.fileno())
-            if self._direct is not None:
-                self._loop.remove_reader(self._direct.fileno())
         if self._tick is not None:
             self._tick.cancel()
-        self._hop.close()
-        if self._direct is not None:
-            self._direct.close()
+        for endpoint in (self._hop, self._direct):
+            if endpoint is not None:
+                loop.remove_reader(endpoint.fileno())
+                endpoint.close()
 
     def create(self, offer_text: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
         """Take a call; raises `Full`, or `OfferError` for an offer that cannot be served."""
