@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from voicefleet.agents.link import AgentLink
 from voicefleet.core.ice_lite import IceLite, Path
 from voicefleet.core.media.coding import OPUS, PCMA, PCMU, AudioTerms, Coding
 from voicefleet.core.sdp.answer import AudioPlan, Local, RelayAddress, plan_audio, write_answer
 from voicefleet.core.sdp.offer import read_offer
 from voicefleet.net.dtls import DtlsIdentity
+from voicefleet.observability import logs
 from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
 from voicefleet.services.transceiver.session import Session
 from voicefleet.wire import stun
@@ -33,7 +32,7 @@ TICK: Final = 0.010
 GOODBYE_WAIT: Final = 0.5
 """Seconds for clients to acknowledge the last event: two round trips around the world."""
 _CODINGS: Final[dict[str, Coding]] = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
-_log = structlog.get_logger("transceiver")
+_log = logs.logger(__name__)
 
 
 class Full(Exception):
