@@ -7,7 +7,10 @@ from voicefleet.core.relay.hop_peer import HopAddress
 
 
 class FlowRecord(NamedTuple):
-    """A confirmed flow as the control side keeps it, for a packet process that takes over and for the session map."""
+    """A confirmed flow as the control side keeps it, for a packet process that takes over and for the session map.
+
+    Its token is not among it: the next check brings it.
+    """
 
     client: Client
     local: tuple[str, int]
@@ -15,10 +18,10 @@ class FlowRecord(NamedTuple):
     hop: HopAddress
     generation: int
     """-1 when the flow came back without a check."""
-    token: str
     ssrc: int
+    """-1 while no media has been seen."""
 
 
 def record_of(flow: Flow) -> FlowRecord:
     """A flow as plain values."""
-    return FlowRecord(flow.client, flow.via.local, flow.peer.address, flow.generation, flow.token.decode(), flow.ssrc)
+    return FlowRecord(flow.client, flow.via.local, flow.peer.address, flow.generation, flow.ssrc)

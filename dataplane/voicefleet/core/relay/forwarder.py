@@ -60,7 +60,7 @@ class Forwarder:
         if via is None or where is None:
             return NOTHING
         self._known.counters.lookups_found += 1
-        return self.remember(FlowRecord(client, via.local, where, generation, "", -1), via, now)
+        return self.remember(FlowRecord(client, via.local, where, generation, -1), via, now)
 
     def remember(self, record: FlowRecord, via: Via, now: float) -> list[Action]:
         """Goes on with a flow that another packet process had, or the session map knew."""
@@ -75,8 +75,6 @@ class Forwarder:
         if isinstance(flow, Drop):
             return self._known.drop(flow)
         flow.generation = record.generation
-        if record.token:
-            self._known.table.adopt(flow, record.token.encode())
         if record.ssrc < 0:
             return [Confirmed(flow)]
         self._known.roaming.learn(flow, record.ssrc)

@@ -19,6 +19,8 @@ from voicefleet.wire.stun import BINDING, Class, peek
 
 MAX_PAYLOAD = HOP_MTU - hop.HEADER
 """Longest packet of a client that fits the hop in one piece."""
+_OPENED = (Drop.HOP_NOT_ALLOWED, Drop.STUN_BAD_INTEGRITY)
+"""What is wrong with a check whose token is this fleet's."""
 
 
 class Uplink:
@@ -99,7 +101,9 @@ class Uplink:
             return self._known.drop(Drop.BAD_SOURCE)
         verified = self._known.gate.verify(packet, username, integrity_at)
         if isinstance(verified, Drop):
+            self._known.counters.tokens_opened += verified in _OPENED
             return self._known.drop(verified)
+        self._known.counters.tokens_opened += 1
         self._known.counters.checks_verified += 1
         token, route, transaction = verified
         actions: list[Action] = []

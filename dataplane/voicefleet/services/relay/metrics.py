@@ -6,12 +6,17 @@ from typing import Final
 from voicefleet.core.relay.counters import Counters, Drop
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.observability.shared_counters import Kind, Layout, Series
+from voicefleet.services.relay.packet_loop import Turns
 
 _PACKETS: Final = "voicefleet_relay_packets"
 _BYTES: Final = "voicefleet_relay_bytes"
 _DROPS: Final = "voicefleet_relay_dropped_packets"
 FLOWS: Final = "voicefleet_relay_flows"
 _EVENTS: Final = "voicefleet_relay_events"
+_BATCHES: Final = "voicefleet_relay_batch_packets"
+_BUSY: Final = "voicefleet_relay_loop_busy_seconds"
+_HOP_DATAGRAMS: Final = "voicefleet_relay_hop_datagrams"
+_UNTOLD: Final = "voicefleet_relay_untold_messages"
 TURNED_AT: Final = "voicefleet_relay_loop_turned_seconds"
 """In milliseconds in memory, in seconds to whoever reads the metric."""
 
@@ -44,12 +49,16 @@ LAYOUT: Final = Layout(
         *(Series(_EVENTS, "What happened to flows.", labels={"event": name}) for name in _EVENT_NAMES),
         Series(FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "confirmed"}),
         Series(FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "pending"}),
+        Series(_HOP_DATAGRAMS, "Datagrams sent over the hop; several packets may share one."),
+        Series(_BUSY, "Seconds that packet loops spent working.", unit=1e-6),
+        Series(_BATCHES, "Packets forwarded in one turn of the loop.", Kind.HISTOGRAM, buckets=Turns.BUCKETS),
+        Series(_UNTOLD, "Messages to the control process that it did not take."),
         Series(TURNED_AT, "When the packet loop last came round, on the monotonic clock.", Kind.GAUGE, unit=0.001),
     ]
 )
 
 
-def values(forwarder: Forwarder, now: float) -> Sequence[int]:
+def values(forwarder: Forwarder, turns: Turns, untold: int, now: float) -> Sequence[int]:
     """The numbers of one packet process, in the layout's order."""
     counters: Counters = forwarder.counters
     return (
@@ -61,5 +70,10 @@ def values(forwarder: Forwarder, now: float) -> Sequence[int]:
         *(getattr(counters, name) for name in _EVENT_NAMES),
         len(forwarder.table.confirmed),
         len(forwarder.table.pending),
+        turns.sent,
+        int(turns.busy * 1e6),
+        *turns.batches,
+        turns.packets,
+        untold,
         int(now * 1000),
     )

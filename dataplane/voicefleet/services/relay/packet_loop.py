@@ -1,201 +1,234 @@
 """The packet process's loop: one epoll over a few non-blocking sockets, and nothing else in the way of a packet.
 
 A known flow's packet costs one look-up: uplink by the client's address, downlink by the first 32 octets of the hop
-datagram. Everything else goes to the pure core, whose actions are carried out here. Packets of one wake-up to one
-transceiver leave together. There is no asyncio in this process: its cost per packet is four times this loop's.
+datagram. Everything else goes to the pure core. Packets of one wake-up to one transceiver leave together. Measured (a
+busy 2-core machine, 172 octets, 20,000 packets/s): 6 us a packet in either direction, of which the system calls take 5;
+stock asyncio takes 40. `recvfrom` into a new object is as fast as into a reused buffer, and a tenth faster than
+`recvmsg`; so public sockets are bound to addresses instead of asking for each packet's destination.
 """
 
 import gc
 import select
-import socket
-import struct
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
 
 from voicefleet.core.relay.actions import Action, ToClient, ToTransceiver
 from voicefleet.core.relay.counters import Drop
-from voicefleet.core.relay.flow import Client, Send
+from voicefleet.core.relay.flow import Buffer, Client, Send
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.core.relay.hop_peer import HopPeer
 from voicefleet.core.relay.uplink import MAX_PAYLOAD
-from voicefleet.net.udp import BATCH, LARGEST, local_address, udp_socket
-from voicefleet.wire import hop
+from voicefleet.net.hop_socket import HopSocket
+from voicefleet.net.public_socket import PublicSocket
 from voicefleet.wire.demux import FIRST_OCTET, PacketKind
 from voicefleet.wire.errors import WireError
+from voicefleet.wire.hop import HEADER, bundle, is_bundle, unbundle
 
 TICK: Final = 0.1
 """Seconds between looks at the clock's own business."""
-_IP_RECVERR: Final = 11
-_IPV6_RECVERR: Final = 25
-_MSG_ERRQUEUE: Final = 0x2000
-_EXTENDED_ERROR: Final = struct.Struct("=LBBBBLL")
-_FROM_ICMP: Final = (2, 3)
-"""SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6."""
-_ECONNREFUSED: Final = 111
+BATCH: Final = 64
+"""Datagrams read from one socket before the others get their turn: about 0.3 ms."""
 _CARRIED: Final = tuple(kind in (PacketKind.RTP, PacketKind.DTLS) for kind in FIRST_OCTET)
 """By first octet: whether a known flow's packet may be forwarded without a closer look."""
+_TOO_LONG: Final = 2048
+"""Octets read of a public datagram: more than may pass, so what is cut off is dropped, and 64 KiB cost no more."""
 
 
-class PublicSocket:
-    """One of the addresses that clients talk to."""
-
-    def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = udp_socket(bind, shared=True)
-        self.local: Final = local_address(self._socket)
-        self.send: Final[Send] = self._socket.sendto
-        self.receive: Final = self._socket.recvfrom
+class Pollable(Protocol):
+    """Whatever epoll takes."""
 
     def fileno(self) -> int:
-        """For epoll."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Its descriptor."""
 
 
-class HopSocket:
-    """The address that transceivers answer to; of this process alone."""
+class Turns:
+    """How the loop spends its time: plain numbers, read by whoever publishes them."""
 
-    def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = udp_socket(bind)
-        level, option = (socket.IPPROTO_IPV6, _IPV6_RECVERR) if ":" in bind[0] else (socket.IPPROTO_IP, _IP_RECVERR)
-        self._socket.setsockopt(level, option, 1)
-        self.send: Final = self._socket.sendto
-        self.receive: Final = self._socket.recvfrom
+    __slots__ = ("batches", "busy", "packets", "sent")
 
-    def fileno(self) -> int:
-        """For epoll."""
-        return self._socket.fileno()
+    BUCKETS: Final = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
-    def errors(self) -> Iterable[tuple[tuple[str, int], bool]]:
-        """What the network reported about datagrams sent: (destination, whether its port is closed)."""
-        while True:
-            try:
-                _, ancillary, _, source = self._socket.recvmsg(0, 512, _MSG_ERRQUEUE)
-            except OSError:
-                return
-            for _, _, data in ancillary:
-                if len(data) >= _EXTENDED_ERROR.size:
-                    code, origin, *_ = _EXTENDED_ERROR.unpack_from(data)
-                    if origin in _FROM_ICMP:
-                        yield (source[0], source[1]), code == _ECONNREFUSED
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+    def __init__(self) -> None:
+        self.batches = [0] * (len(self.BUCKETS) + 1)
+        """Wake-ups by the packets that they brought, as a histogram with these upper bounds."""
+        self.packets = 0
+        self.busy = 0.0
+        """Seconds spent outside of epoll."""
+        self.sent = 0
+        """Datagrams sent over the hop; fewer than packets by what was bundled."""
 
 
 class PacketLoop:
-    """Runs one forwarder over its sockets until `stop` is called from a signal handler or a tick."""
+    """Runs one forwarder over its sockets until `stop`."""
 
     def __init__(
         self,
         forwarder: Forwarder,
-        public: Sequence[PublicSocket],
-        hop_socket: HopSocket,
         clock: Callable[[], float],
         on_tick: Callable[[float], None],
+        on_event: Callable[[Action, float], None],
     ) -> None:
         self._forwarder = forwarder
-        self._public = {each.fileno(): each for each in public}
-        self._hop = hop_socket
         self._clock = clock
         self._on_tick = on_tick
+        self._on_event = on_event
+        """Takes the actions that are not packets."""
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int, float], None]] = {}
+        self._hops: dict[bool, HopSocket] = {}
+        """By IP version: whether it is version 6."""
         self._laden: list[HopPeer] = []
+        self._soon: list[Callable[[], None]] = []
         self._running = True
+        self.turns: Final = Turns()
+
+    # --- what it serves -------------------------------------------------------------------------------------------
+
+    def serve(self, what: Pollable, handler: Callable[[int, float], None], events: int = select.EPOLLIN) -> None:
+        """Call the handler with (events, now) when the descriptor is ready."""
+        self._handlers[what.fileno()] = handler
+        self._epoll.register(what.fileno(), events)
+
+    def expect(self, what: Pollable, events: int) -> None:
+        """Wait for other events than before."""
+        self._epoll.modify(what.fileno(), events)
+
+    def leave(self, what: Pollable) -> None:
+        """No longer serve a descriptor; before it is closed."""
+        if self._handlers.pop(what.fileno(), None) is not None:
+            self._epoll.unregister(what.fileno())
+
+    def serve_public(self, via: PublicSocket) -> None:
+        """Read clients' packets here."""
+        self.serve(via, partial(self._read_public, via))
+
+    def serve_hop(self, socket: HopSocket) -> None:
+        """Read transceivers' packets here, and send to those of its IP version from here."""
+        self._hops[socket.v6] = socket
+        self.serve(socket, partial(self._read_hop, socket))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call this once at the end of the turn."""
+        self._soon.append(call)
+
+    # --- the loop -------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Leave `run` at the next turn."""
+        """Leave `run` at the end of this turn."""
         self._running = False
 
     def run(self) -> None:
         """Forward packets."""
-        epoll = select.epoll()
-        for fd in self._public:
-            epoll.register(fd, select.EPOLLIN)
-        hop_fd = self._hop.fileno()
-        epoll.register(hop_fd, select.EPOLLIN)
+        # Nothing on the packet path makes a cycle, so what exists now is all that a collection could ever look at.
         gc.collect()
         gc.freeze()
-        clock, poll, public = self._clock, epoll.poll, self._public
-        next_tick = clock()
+        gc.disable()
+        clock, poll, handlers, turns, counters = (
+            self._clock,
+            self._epoll.poll,
+            self._handlers,
+            self.turns,
+            self._forwarder.counters,
+        )
+        next_tick = now = clock()
         while self._running:
-            events = poll(max(0.0, next_tick - clock()))
+            events = poll(max(0.0, next_tick - now), 64)
             now = clock()
-            for fd, event in events:
-                if fd != hop_fd:
-                    self._read_public(public[fd], now)
-                    continue
-                if event & select.EPOLLERR:
-                    for address, closed in self._hop.errors():
-                        self._do(self._forwarder.unreachable(address, closed, now))
-                self._read_hop(now)
+            before = counters.uplink_packets + counters.downlink_packets
+            for descriptor, event in events:
+                handler = handlers.get(descriptor)
+                if handler is not None:  # it may have been left during this very turn
+                    handler(event, now)
             if now >= next_tick:
-                self._do(self._forwarder.tick(now))
+                self.perform(self._forwarder.tick(now), now)
                 self._on_tick(now)
                 next_tick = now + TICK
             if self._laden:
                 self._flush()
-        epoll.close()
+            if self._soon:
+                calls, self._soon = self._soon, []
+                for call in calls:
+                    call()
+            packets = counters.uplink_packets + counters.downlink_packets - before
+            turns.packets += packets
+            turns.batches[min((packets - 1).bit_length() + 1, 9) if packets else 0] += 1
+            began, now = now, clock()
+            turns.busy += now - began
 
-    def _read_public(self, via: PublicSocket, now: float) -> None:
-        receive, flows, counters = via.receive, self._forwarder.flows, self._forwarder.counters
+    def flush(self) -> None:
+        """Send what waits for transceivers; for whoever is about to stop reading."""
+        self._flush()
+
+    # --- packets --------------------------------------------------------------------------------------------------
+
+    def _read_public(self, via: PublicSocket, _event: int, now: float) -> None:
+        receive, lookup, counters = via.receive, self._forwarder.flows.get, self._forwarder.counters
+        packets = octets = 0
         for _ in range(BATCH):
             try:
-                packet, client = receive(LARGEST)
+                packet, client = receive(_TOO_LONG)
             except BlockingIOError:
-                return
+                break
             except OSError:
                 continue  # an ICMP error of an earlier answer; the client's silence says the same
-            flow = flows.get(client)
-            if flow is not None and flow.ssrc >= 0 and packet and _CARRIED[packet[0]] and len(packet) <= MAX_PAYLOAD:
+            flow = lookup(client)
+            if flow is not None and packet and _CARRIED[packet[0]] and flow.ssrc >= 0 and len(packet) <= MAX_PAYLOAD:
                 flow.seen = now
-                counters.uplink_packets += 1
-                counters.uplink_bytes += len(packet)
+                packets += 1
+                octets += len(packet)
                 peer = flow.peer
-                if not peer.lane:
+                lane = peer.lane
+                if not lane:
                     self._laden.append(peer)
-                peer.lane.append((flow.header, packet))
+                lane.append((flow.header, packet))
             else:
-                self._do(self._forwarder.from_client(packet, client, via, now))
+                self.perform(self._forwarder.from_client(packet, client, via, now), now)
+        counters.uplink_packets += packets
+        counters.uplink_bytes += octets
 
-    def _read_hop(self, now: float) -> None:
-        receive, peers = self._hop.receive, self._forwarder.peers.by_address
-        for _ in range(BATCH):
+    def _read_hop(self, socket: HopSocket, event: int, now: float) -> None:
+        if event & select.EPOLLERR:
+            for address, closed in socket.errors():
+                self.perform(self._forwarder.unreachable(address, closed, now), now)
+        receive, peers, counters = socket.receive, self._forwarder.peers.by_address, self._forwarder.counters
+        packets = octets = 0
+        while packets < BATCH:
             try:
-                datagram, source = receive(LARGEST)
+                train, step, source = receive()
             except BlockingIOError:
-                return
+                break
             except OSError:
-                continue  # reported on the error queue
-            source = source[:2]
+                continue  # it stands in the error queue as well
             peer = peers.get(source)
-            if hop.is_bundle(datagram):
-                try:
-                    parts = hop.unbundle(datagram)
-                except WireError:
-                    self._forwarder.counters.drops[Drop.HOP_MALFORMED] += 1
-                    continue
+            lookup = peer.replies.get if peer is not None else _nobody
+            for at in range(0, len(train) or 1, step or 1):
+                datagram = train[at : at + step]
+                if is_bundle(datagram):
+                    try:
+                        parts = unbundle(datagram)
+                    except WireError:
+                        counters.drops[Drop.HOP_MALFORMED] += 1
+                        continue
+                else:
+                    parts = [(datagram[:HEADER], datagram[HEADER:])]
                 for header, payload in parts:
-                    self._downlink(peer, header, payload, source, now)
-            else:
-                self._downlink(peer, datagram[: hop.HEADER], datagram[hop.HEADER :], source, now)
+                    packets += 1
+                    flow = lookup(header)
+                    if flow is None:
+                        self.perform(self._forwarder.from_hop(header + payload, source, now), now)
+                        continue
+                    counters.downlink_packets += 1
+                    octets += len(payload)
+                    try:
+                        flow.via.send(payload, flow.client)
+                    except OSError as error:
+                        self._unsent(error)
+                    peer.heard = now  # type: ignore[union-attr] # nobody has no flows
+        counters.downlink_bytes += octets
 
-    def _downlink(
-        self, peer: HopPeer | None, header: bytes, payload: bytes, source: tuple[str, int], now: float
-    ) -> None:
-        flow = peer.replies.get(header) if peer is not None else None
-        if peer is None or flow is None:
-            self._do(self._forwarder.from_hop(header + payload, source, now))
-            return
-        peer.heard = now
-        counters = self._forwarder.counters
-        counters.downlink_packets += 1
-        counters.downlink_bytes += len(payload)
-        self._send(flow.via.send, payload, flow.client)
-
-    def _do(self, actions: Iterable[Action]) -> None:
+    def perform(self, actions: Iterable[Action], now: float) -> None:
+        """Carry out what the core decided."""
         counters = self._forwarder.counters
         for action in actions:
             if isinstance(action, ToTransceiver):
@@ -208,24 +241,41 @@ class PacketLoop:
                 counters.downlink_packets += 1
                 counters.downlink_bytes += len(action.payload)
                 self._send(action.via.send, action.payload, action.client)
+            else:
+                self._on_event(action, now)
 
-    def _send(self, send: Send, payload: bytes | memoryview, client: Client) -> None:
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def _send(self, send: Send, payload: Buffer, client: Client) -> None:
         try:
             send(payload, client)
-        except BlockingIOError:
-            self._forwarder.counters.drops[Drop.CLIENT_SEND_FULL] += 1
-        except OSError:
-            self._forwarder.counters.drops[Drop.CLIENT_SEND_FAILED] += 1
+        except OSError as error:
+            self._unsent(error)
+
+    def _unsent(self, error: OSError) -> None:
+        full = isinstance(error, BlockingIOError)
+        self._forwarder.counters.drops[Drop.CLIENT_SEND_FULL if full else Drop.CLIENT_SEND_FAILED] += 1
 
     def _flush(self) -> None:
-        send, counters = self._hop.send, self._forwarder.counters
+        counters, hops = self._forwarder.counters, self._hops
         for peer in self._laden:
             lane, peer.lane = peer.lane, []
-            for datagram in hop.bundle(lane):
+            address = peer.address
+            socket = hops.get(":" in address[0])
+            if socket is None:
+                counters.drops[Drop.HOP_SEND_FAILED] += len(lane)
+                continue
+            for datagram in bundle(lane):
                 try:
-                    send(datagram, peer.address)
-                except BlockingIOError:
-                    counters.drops[Drop.HOP_SEND_FULL] += 1
-                except OSError:
-                    counters.drops[Drop.HOP_SEND_FAILED] += 1
+                    socket.send(datagram, address)
+                    self.turns.sent += 1
+                except OSError as error:
+                    full = isinstance(error, BlockingIOError)
+                    counters.drops[Drop.HOP_SEND_FULL if full else Drop.HOP_SEND_FAILED] += (
+                        datagram[3] if is_bundle(datagram) else 1
+                    )
         self._laden.clear()
+
+
+def _nobody(_header: bytes) -> None:
+    """The flow of a header that came from an unknown peer."""

@@ -1,12 +1,15 @@
 """What a relay is told when it starts."""
 
+from dataclasses import replace
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
 from voicefleet.core.directory import PublicAddress
+from voicefleet.core.relay.limits import Limits
+from voicefleet.net.cpu_quota import usable_cores
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import Address, Duration, HostPort, Network
 
@@ -16,10 +19,13 @@ class RelaySettings(ServiceSettings):
 
     pool: str = "main"
     """The pool it belongs to."""
-    listen: Address = HostPort("0.0.0.0", Port.RELAY)
-    """The public UDP port."""
+    listen: Annotated[tuple[Address, ...], Field(min_length=1)] = (
+        HostPort("0.0.0.0", Port.RELAY),
+        HostPort("::", Port.RELAY),
+    )
+    """The public UDP port, of IPv4 and IPv6; an address that the machine has not is left out."""
     public_addresses: tuple[str, ...] = ()
-    """Where clients reach that port; the address listened on, if that is no wildcard."""
+    """Where clients reach that port; the addresses listened on, if they are no wildcards."""
     hop_listen: Address = HostPort("0.0.0.0", 0)
     """Where transceivers answer to; each packet process takes a port of its own, so 0 is right."""
     hop_networks: Annotated[tuple[Network, ...], Field(min_length=1)]
@@ -28,17 +34,31 @@ class RelaySettings(ServiceSettings):
     """Packet processes; 0 makes it one for each core that this container may use."""
     drain_deadline: Duration = 30.0
     """How long live flows are forwarded after SIGTERM."""
+    max_flows: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
+    """Flows that the relay remembers at most; each takes about a kilobyte. At the bound, old flows stay."""
+    client_address: Literal["kept", "hidden"] = "kept"
+    """`hidden` where a balancer shows its own addresses instead of the clients': no bounds per source then."""
+
+    @property
+    def packet_processes(self) -> int:
+        """How many there are."""
+        return self.workers or usable_cores()
+
+    def limits(self) -> Limits:
+        """The bounds of one packet process."""
+        limits = Limits(flows=-(-self.max_flows // self.packet_processes))
+        return limits if self.client_address == "kept" else replace(limits, per_address=0, per_network=0)
 
     @property
     def advertised(self) -> tuple[PublicAddress, ...]:
         """What clients are told."""
-        return tuple(
-            PublicAddress(address, self.listen.port) for address in self.public_addresses or (self.listen.host,)
-        )
+        if self.public_addresses:
+            return tuple(PublicAddress(address, self.listen[0].port) for address in self.public_addresses)
+        return tuple(PublicAddress(*each) for each in self.listen)
 
     @model_validator(mode="after")
     def _reachable(self) -> "RelaySettings":
-        if not self.public_addresses and ip_address(self.listen.host).is_unspecified:
+        if not self.public_addresses and any(ip_address(each.host).is_unspecified for each in self.listen):
             raise ValueError(
                 "VOICEFLEET_PUBLIC_ADDRESSES is not set; it is needed when VOICEFLEET_LISTEN is a wildcard"
             )
