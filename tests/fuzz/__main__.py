@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fuzz import campaign
 from tests.fuzz.campaign import Outcome
-from tests.fuzz.oracles import TARGETS
+from tests.fuzz.targets import TARGETS
 
 _SHOWN = 40
 """Lines of a failed target's log that are printed: the trace, and libFuzzer's verdict after it."""

@@ -17,8 +17,8 @@ def check(name: str) -> Callable[[bytes], None]:
     if name == canary.NAME:
         instrumented: Callable[[bytes], None] = atheris.instrument_func(canary.planted)
         return instrumented
-    with atheris.instrument_imports(include=["voicefleet.wire"]):
-        from tests.fuzz.oracles import TARGETS
+    with atheris.instrument_imports(include=["voicefleet.wire", "voicefleet.core"]):
+        from tests.fuzz.targets import TARGETS
     return TARGETS[name]
 
 
