@@ -6,6 +6,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.media_stream import media_stream
 from tests.support.simulated_call import TERMS, WALL, Clear, spoken
 from voicefleet.core.media.frame import FrameKind
 from voicefleet.core.media.jitter_buffer import MAX_HELD, JitterBuffer
@@ -189,3 +190,8 @@ def test_any_bytes_are_taken_and_only_counted(datagrams: list[bytes]) -> None:
     sealed_away = [*SealBroken, Unusable.TOO_MANY_SOURCES]
     assert outcomes.count(False) == sum(measured.refused.get(reason, 0) for reason in sealed_away)
     assert measured.uplink.packets <= outcomes.count(True)
+
+
+@given(st.binary(max_size=4000))
+def test_any_script_of_packets_time_and_speech_is_lived_through(script: bytes) -> None:
+    media_stream(script)

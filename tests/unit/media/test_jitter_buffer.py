@@ -3,7 +3,14 @@
 import pytest
 
 from voicefleet.core.media.frame import FrameKind
-from voicefleet.core.media.jitter_buffer import COMFORT_MARGIN, MAX_CONCEALED, MAX_JUMP, STALL_LASTS, JitterBuffer
+from voicefleet.core.media.jitter_buffer import (
+    COMFORT_MARGIN,
+    MAX_CONCEALED,
+    MAX_HELD,
+    MAX_JUMP,
+    STALL_LASTS,
+    JitterBuffer,
+)
 from voicefleet.core.media.opus_packet import is_pause, samples
 from voicefleet.core.media.patience import ACCURATE, CONVERSATIONAL, Profile
 
@@ -184,6 +191,16 @@ def test_a_long_outage_is_not_filled_with_invented_speech() -> None:
     assert listener.buffer.concealed == MAX_CONCEALED
     assert listener.buffer.skipped == TICKS * (100 - MAX_CONCEALED)
     assert listener.heard()[-1] == 101
+
+
+def test_a_flood_with_holes_is_handed_over_before_it_fills_the_memory() -> None:
+    listener = Listener(ACCURATE)
+    listener.packet(0, at=10.0)
+    for index in range(2, MAX_JUMP):  # the second packet never comes, a flood of others at once
+        listener.packet(index, at=10.0)
+        assert len(listener.buffer._held) <= MAX_HELD
+    heard = [frame for frame in listener.heard() if isinstance(frame, int)]
+    assert heard == [0, *range(2, MAX_JUMP)]
 
 
 def test_a_sender_that_starts_anew_is_followed() -> None:

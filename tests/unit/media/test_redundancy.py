@@ -27,6 +27,7 @@ def test_redundancy_is_taken_back_step_by_step_when_the_path_stays_calm() -> Non
     copies = [policy.decide(DownlinkReport(0.0), float(second)) for second in range(1, 60)]
     assert [decided.copies for decided in copies] == sorted((d.copies for d in copies), reverse=True)
     assert copies[int(CALM) - 2].copies == 2
+    assert {decided.copies for decided in copies} == {2, 1, 0}
     assert copies[-1] == Redundancy()
 
 
