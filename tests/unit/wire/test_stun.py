@@ -1,5 +1,6 @@
 """STUN against the RFC's own vectors, against aioice, and against bytes that lie."""
 
+import gc
 import hashlib
 import hmac
 import json
@@ -251,12 +252,17 @@ LARGEST = 65_507
 
 
 def least_time(read: Callable[[bytes], object], data: bytes) -> float:
-    """Processor time, so that a busy machine counts for nothing."""
+    """Processor time, so that a busy machine counts for nothing, and without the garbage collector's walks."""
     best = float("inf")
-    for _ in range(7):
-        began = time.thread_time()
-        read(data)
-        best = min(best, time.thread_time() - began)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(7):
+            began = time.thread_time()
+            read(data)
+            best = min(best, time.thread_time() - began)
+    finally:
+        gc.enable()
     return best
 
 
@@ -278,7 +284,7 @@ def test_the_time_grows_no_faster_than_the_datagram(
     small, large = (raw(*filling(count)) for count in (2_000, 16_000))
     assert len(large) <= LARGEST
     # Eight times the octets: a time of eight times is linear, of sixty-four quadratic.
-    assert least_time(read, large) < 28 * least_time(read, small) + 0.001
+    assert least_time(read, large) < 40 * least_time(read, small) + 0.001
 
 
 def test_a_datagram_full_of_attributes_is_read_to_its_end() -> None:
