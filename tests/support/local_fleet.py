@@ -17,6 +17,10 @@ from tests.support.facts import DEADLINE, eventually
 from tests.support.nat import Nat
 
 
+class Refused(AssertionError):
+    """Signaling did not start the call."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunningFleet:
     """A fleet that is ready, as its ready file describes it."""
@@ -46,7 +50,8 @@ class RunningFleet:
             http.post(f"{self.base_url}/realtime/calls", data=offer, headers=headers) as answer,
         ):
             text = await answer.text()
-            assert answer.status == 201, text
+            if answer.status != 201:
+                raise Refused(f"{answer.status}: {text}")
             if through is not None:
                 host, _, port = self.ready["relays"][0].rpartition(":")
                 text = text.replace(f" {host} {port} typ host", f" {through.address[0]} {through.address[1]} typ host")

@@ -20,6 +20,8 @@ CONSENT: Final = 30.0
 """Seconds without any check until the client has given up (RFC 7675); Chromium checks every 2.66 s."""
 SILENT: Final = 0.5
 """Seconds without media after which the chosen path is left for one with a fresher sign of life."""
+MAX_UNKNOWN: Final = 16
+"""Attributes that a refusal lists: an answer is never much longer than what it answers."""
 MAX_PATHS: Final = 16
 """Paths kept for a call: two relays, UDP and TCP, two families, and a change of network."""
 
@@ -92,7 +94,7 @@ class IceLite:
             return Answer(CheckResult.NOT_AUTHENTIC)
         if check.unknown_required:
             refusal = stun.binding_error(
-                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required
+                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required[:MAX_UNKNOWN]
             )
             return Answer(CheckResult.UNKNOWN_ATTRIBUTE, refusal)
         if check.ice_controlled is not None:

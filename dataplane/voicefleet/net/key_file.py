@@ -4,6 +4,7 @@ A file that is gone, malformed, or of another fleet keeps the ring in use, is lo
 reaches a log line or an error.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,28 @@ LARGEST: Final = 64 * 1024
 
 class KeyFileError(FirstLoadError):
     """The key ring could not be read when the service started."""
+
+
+class AcceptedRing:
+    """The ring in use without the keys whose time is over; the same object until something changes."""
+
+    def __init__(self, keys: "KeyFile", clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._take(clock())
+
+    def __call__(self) -> KeyRing:
+        """The ring to open things with."""
+        now = self._clock()
+        if now >= self._until or self._keys.value is not self._source:
+            self._take(now)
+        return self._ring
+
+    def _take(self, now: float) -> None:
+        self._source = self._keys.value
+        self._ring = self._source.accepted(now)
+        ends = (key.accept_until for key in self._ring.keys)
+        self._until = min((end for end in ends if end is not None and end > now), default=float("inf"))
 
 
 class KeyFile(WatchedFile[KeyRing]):

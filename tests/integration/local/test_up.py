@@ -9,7 +9,7 @@ import aiohttp
 
 from tests.support.aiortc_caller import aiortc_caller
 from tests.support.facts import DEADLINE, eventually
-from tests.support.local_fleet import local_fleet
+from tests.support.local_fleet import Refused, local_fleet
 
 
 def alive(pid: int) -> bool:
@@ -56,6 +56,6 @@ async def test_a_part_that_dies_is_started_again_and_the_user_is_told(tmp_path: 
                 try:
                     await fleet.call(caller)
                     break
-                except aiohttp.ClientConnectionError:
+                except (aiohttp.ClientConnectionError, Refused):  # not there yet, or knows nobody yet
                     await asyncio.sleep(0.05)
             await caller.hears_its_tone()

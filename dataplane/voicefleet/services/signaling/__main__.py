@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from voicefleet.contract import Component
+from voicefleet.core.directory import Directory
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
-from voicefleet.net.key_file import KeyFile
+from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
@@ -22,6 +23,8 @@ from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.settings import SignalingSettings
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
 
+FIRST_LOOK: Final = 1.0
+"""Seconds that the first reading of the directory may take before calls are answered without it."""
 STALE: Final = 10.0
 """Seconds without a turn of the loop until a kubelet should restart this process."""
 
@@ -29,7 +32,8 @@ STALE: Final = 10.0
 async def serve(settings: SignalingSettings) -> None:
     """Answer clients until SIGTERM or SIGINT."""
     log = logs.logger(__name__)
-    ring = KeyFile(settings.key_file)
+    key_file = KeyFile(settings.key_file)
+    ring = AcceptedRing(key_file, time.time)
     keys = (
         None
         if settings.open or settings.api_keys_directory is None
@@ -43,34 +47,36 @@ async def serve(settings: SignalingSettings) -> None:
     heart = state.heart("loop", STALE)
     registry = metrics.registry(Component.SIGNALING)
     registry.register(state)
-    registry.register(FileMetrics(ring, *([keys] if keys is not None else [])))
+    registry.register(FileMetrics(key_file, *([keys] if keys is not None else [])))
     link = RedisLink(settings.redis())
     state_file = settings.state_directory / "directory.json" if settings.state_directory is not None else None
-    reader = DirectoryReader(link, ring.value.fleet, state=state_file)
+    reader = DirectoryReader(link, ring().fleet, state=state_file)
     registry.register(link)
     registry.register(reader)
-    client = TransceiverClient(lambda: ring.value, time.time)
+    client = TransceiverClient(ring, time.time)
     placement = Placement(
         client,
         reader.directory,
-        lambda: ring.value,
+        ring,
         time.monotonic,
         random.Random(),
     )
-    admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=lambda: ring.value)
+    admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=ring)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.push_async_callback(client.close)
-        app = application(OpenAIDoor(admission, placement), console=settings.console)
-        port = await stack.enter_async_context(health.served(app, *settings.signaling_listen))
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
-        followed: list[WatchedFile[Any]] = [ring, *([keys] if keys is not None else [])]
+        followed: list[WatchedFile[Any]] = [key_file, *([keys] if keys is not None else [])]
         background = [tasks.create_task(_follow(file)) for file in followed]
         background += [tasks.create_task(link.run()), tasks.create_task(reader.run())]
         background.append(tasks.create_task(heart.beat_while_running()))
+        # Who calls in the first moment shall not hear that nobody is there; without Redis that moment passes, too.
+        await reader.wait(_somebody_is_there, FIRST_LOOK)
         background.append(tasks.create_task(_until_calls_can_be_placed(reader, placing)))
+        app = application(OpenAIDoor(admission, placement), console=settings.console)
+        port = await stack.enter_async_context(health.served(app, *settings.signaling_listen))
         serving.holds()
         log.info("signaling serves", host=settings.signaling_listen.host, port=port)
         await stopping.wait()
@@ -82,8 +88,12 @@ async def serve(settings: SignalingSettings) -> None:
 async def _until_calls_can_be_placed(reader: DirectoryReader, placing: health.Condition) -> None:
     """Ready once there is somebody to place a call on; later changes are for the answer of each call."""
     placing.fails("no transceiver and relay are known yet")
-    await reader.wait(lambda directory: bool(directory.transceivers() and directory.relays()))
+    await reader.wait(_somebody_is_there)
     placing.holds()
+
+
+def _somebody_is_there(directory: Directory) -> bool:
+    return bool(directory.transceivers() and directory.relays())
 
 
 async def _follow(file: WatchedFile[Any]) -> None:

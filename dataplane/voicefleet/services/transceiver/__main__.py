@@ -17,7 +17,7 @@ from voicefleet.core.directory import HopWorker, TransceiverEntry
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.dtls import DtlsIdentity
-from voicefleet.net.key_file import KeyFile
+from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability import health, logs, metrics
@@ -33,12 +33,13 @@ async def serve(settings: TransceiverSettings) -> None:
     """Serve calls until SIGTERM or SIGINT."""
     log = logs.logger(__name__)
     keys = KeyFile(settings.key_file)
+    ring = AcceptedRing(keys, time.time)
     worker = Worker(
         hop_bind=settings.hop_listen,
         hop_address=settings.hop_address,
         direct_bind=settings.direct_listen,
         capacity=settings.sessions,
-        ring=lambda: keys.value,
+        ring=ring,
         clock=time.time,
         identity=DtlsIdentity.load(settings.certificate_directory),
         agent=lambda _config: EchoAgent(),
@@ -56,9 +57,7 @@ async def serve(settings: TransceiverSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        port = await stack.enter_async_context(
-            health.served(internal_api(worker, lambda: keys.value), *settings.api_listen)
-        )
+        port = await stack.enter_async_context(health.served(internal_api(worker, ring), *settings.api_listen))
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         background = [tasks.create_task(heart.beat_while_running()), tasks.create_task(_follow(keys))]
         worker.start()

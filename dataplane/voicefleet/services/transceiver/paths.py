@@ -14,7 +14,7 @@ from voicefleet.net.udp import local_address, receive_batch, udp_socket
 from voicefleet.wire import hop
 from voicefleet.wire.errors import WireError
 from voicefleet.wire.hop import Flag, Kind
-from voicefleet.wire.keyring import KeyRing
+from voicefleet.wire.keyring import FleetKey, KeyRing
 
 MAX_HEADERS: Final = 65_536
 """Four for each of the calls that a worker can hold at most; 16 MiB."""
@@ -33,12 +33,19 @@ class HopSocket:
     """The socket that relays speak to."""
 
     def __init__(
-        self, bind: tuple[str, int], ring: Callable[[], KeyRing], generation: int, refused: Callable[[str], None]
+        self,
+        bind: tuple[str, int],
+        ring: Callable[[], KeyRing],
+        minting: Callable[[], FleetKey],
+        generation: int,
+        refused: Callable[[str], None],
     ) -> None:
         self._socket = udp_socket(bind)
         self.address: Final = local_address(self._socket)
         """Where it listens."""
         self._ring = ring
+        self._minting = minting
+        self._checked_under = ring()
         self._generation = generation.to_bytes(2)
         self._refused = refused
         self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
@@ -50,6 +57,9 @@ class HopSocket:
 
     def receive(self, on_packet: OnPacket) -> None:
         """Hand over the packets that wait, at most a batch of datagrams."""
+        if self._ring() is not self._checked_under:
+            self._checked_under = self._ring()
+            self._inbound.clear()  # each header is checked again, under the keys that count now
         receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, on_packet))
 
     def send(self, path: Path, packet: bytes) -> None:
@@ -66,8 +76,7 @@ class HopSocket:
         """Tell a relay that authentic media of the old path's client came from the new one's address."""
         if new.relay is None:
             return
-        key = self._ring().keys[-1]
-        header = hop.seal(Kind.MOVED, Flag.DOWNLINK, new.client, key)
+        header = hop.seal(Kind.MOVED, Flag.DOWNLINK, new.client, self._minting())
         try:
             self._socket.sendto(header + hop.pack_address(old.client[0]) + old.client[1].to_bytes(2), new.relay)
         except OSError:
@@ -124,8 +133,7 @@ class HopSocket:
         return inbound
 
     def _pong(self, path: Path, nonce: bytes, relay: tuple[str, int]) -> None:
-        key = self._ring().keys[-1]
-        header = hop.seal(Kind.PONG, Flag.DOWNLINK, path.client, key)
+        header = hop.seal(Kind.PONG, Flag.DOWNLINK, path.client, self._minting())
         try:
             self._socket.sendto(header + nonce[:8] + self._generation, relay)
         except OSError:

@@ -25,7 +25,7 @@ from voicefleet.wire import stun
 from voicefleet.wire.call_id import call_id
 from voicefleet.wire.demux import PacketKind, classify
 from voicefleet.wire.errors import WireError
-from voicefleet.wire.keyring import KeyRing
+from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.route_token import Route, TokenOpener, mint
 
 TICK: Final = 0.010
@@ -76,7 +76,7 @@ class Worker:
         self._counter = 0
         self._by_token: dict[bytes, Session] = {}
         self._by_path: dict[Path, Session] = {}
-        self._hop = HopSocket(hop_bind, ring, generation, self._refuse)
+        self._hop = HopSocket(hop_bind, ring, self._minting_key, generation, self._refuse)
         self._direct = DirectSocket(direct_bind) if direct_bind is not None else None
         self._hop_address = hop_address
         self._opener: tuple[KeyRing, TokenOpener] | None = None
@@ -267,11 +267,13 @@ class Worker:
         _log.info("call ended", session=session.call_id, reason=reason, calls=len(self.sessions))
 
     def _mint(self) -> str:
-        ring = self._ring()
         self._counter += 1
         address, port = self.hop
         route = Route(address, port, self.generation, self._counter)
-        return mint(route, ring.minting(self._wall_clock()), ring.fleet_tag)
+        return mint(route, self._minting_key(), self._ring().fleet_tag)
+
+    def _minting_key(self) -> FleetKey:
+        return self._ring().minting(self._wall_clock())
 
     def _tokens(self) -> TokenOpener:
         ring = self._ring()
