@@ -51,7 +51,7 @@ class OpenAIDoor:
         unknown = body.keys() - {"session", "expires_after", "origin"}
         if unknown:
             raise bad_request(
-                f"'{min(unknown)}' is not known; allowed: 'session', 'expires_after'.", param=min(unknown)
+                f"'{min(unknown)}' is not known; allowed: 'session', 'expires_after', 'origin'.", param=min(unknown)
             )
         session = read_session(json.dumps(body.get("session") or {}))
         expires_at = int(time.time()) + _life(body.get("expires_after"))
