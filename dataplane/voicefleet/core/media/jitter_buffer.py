@@ -188,7 +188,8 @@ class JitterBuffer:
         if self._expected < 0 or self._filled > STALL_LASTS:
             return float("inf")
         if self._pausing:
-            return self._anchor + (self._timeline + self._samples) * self._inverse + COMFORT_MARGIN
+            due = self._anchor + (self._timeline + self._samples) * self._inverse + COMFORT_MARGIN
+            return max(due, self._last_arrival + self._filled)  # never faster than time itself, whatever a sender says
         return self._last_arrival + self.profile.stall + self._filled
 
     def poll(self, now: float) -> None:
