@@ -22,7 +22,7 @@ def speech(seconds: float, rate: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         spoken, resampled = Path(folder, "spoken.wav"), Path(folder, "resampled.wav")
         subprocess.run(["espeak-ng", "-w", spoken, " ".join(SENTENCES)], check=True, capture_output=True)
-        subprocess.run(["sox", spoken, "-r", str(rate), "-c", "1", "-b", "16", resampled], check=True)
+        subprocess.run(["sox", "-D", spoken, "-r", str(rate), "-c", "1", "-b", "16", resampled], check=True)
         with wave.open(str(resampled)) as audio:
             pcm = audio.readframes(audio.getnframes())
     size = 2 * round(seconds * rate)
