@@ -172,7 +172,8 @@ def _read_environment(environ: Mapping[str, str], settings: Mapping[_Path, Setti
 
 
 def _from_text(setting: Setting, text: str) -> Any:
-    if setting.deep or (setting.item is not None and text.lstrip().startswith("[")):
+    # A list may be JSON as well; "[::1]:3478,..." begins with a bracket too, but ends with a port.
+    if setting.deep or (setting.item is not None and text.lstrip().startswith("[") and text.rstrip().endswith("]")):
         return yaml.load(text, _StrictLoader)
     if setting.item is not None:
         return [item.strip() for item in text.split(",") if item.strip()]

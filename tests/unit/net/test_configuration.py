@@ -132,6 +132,15 @@ def test_everything_can_come_from_the_environment(tmp_path: Path) -> None:
     )
 
 
+def test_a_list_may_begin_with_an_ipv6_address(tmp_path: Path) -> None:
+    class Listener(Settings):
+        listen: tuple[Address, ...]
+
+    for text in ("[::1]:3478,127.0.0.1:3478", '["[::1]:3478", "127.0.0.1:3478"]'):
+        settings = load(Listener, {"VOICEFLEET_LISTEN": text})
+        assert settings.listen == (HostPort("::1", 3478), HostPort("127.0.0.1", 3478))
+
+
 def test_a_file_is_spelled_as_custom_resources_are_and_the_environment_wins(tmp_path: Path) -> None:
     file = tmp_path / "relay.yaml"
     file.write_text(

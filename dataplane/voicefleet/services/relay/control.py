@@ -53,9 +53,7 @@ class Control:
         self._link = RedisLink(settings.redis())
         fleet = self._keys.value.fleet
         self._flow_map = FlowMap(self._link, fleet, settings.pool)
-        self._directory = DirectoryReader(
-            self._link, fleet, (Kind.TRANSCEIVER,), state=settings.state_directory, follow=True
-        )
+        self._directory = DirectoryReader(self._link, fleet, (Kind.TRANSCEIVER,), state=_state(settings), follow=True)
         self._heartbeat = Heartbeat(self._link, fleet, self._describe)
         self._ledger = Ledger(self._processes, self._flow_map.put)
         self._wanted: dict[Client, int] = {}
@@ -191,6 +189,10 @@ class Control:
     async def _follow_keys(self) -> None:
         async for _ in self._keys.changes():
             pass  # packet processes read the file themselves; this one shows in its metrics whether it is good
+
+
+def _state(settings: RelaySettings) -> Path | None:
+    return settings.state_directory / "directory.json" if settings.state_directory else None
 
 
 async def serve(settings: RelaySettings) -> None:

@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class Take(NamedTuple):
-    """Serve these sockets, which come with the message, from now on."""
+    """These sockets, which come with the message, are served from the next `Resume` on, or at once after one."""
 
     roles: tuple[Role, ...]
 
@@ -61,7 +61,7 @@ class Pause(NamedTuple):
 
 
 class Resume(NamedTuple):
-    """Nobody did; go on."""
+    """Read from now on: everything that had to be known before has been said."""
 
 
 # From a packet process.

@@ -103,9 +103,12 @@ class PacketLoop:
         """Read clients' packets here."""
         self.serve(via, partial(self._read_public, via))
 
-    def serve_hop(self, socket: HopSocket) -> None:
-        """Read transceivers' packets here, and send to those of its IP version from here."""
+    def add_hop(self, socket: HopSocket) -> None:
+        """Send to transceivers of this socket's IP version from here."""
         self._hops[socket.v6] = socket
+
+    def serve_hop(self, socket: HopSocket) -> None:
+        """Read transceivers' packets here."""
         self.serve(socket, partial(self._read_hop, socket))
 
     def soon(self, call: Callable[[], None]) -> None:

@@ -61,7 +61,7 @@ class PacketProcess:
         self._drain_until: float | None = None
         self._public: list[PublicSocket] = []
         self._hops: list[HopSocket] = []
-        self._reading = True
+        self._reading = False
         self._news: dict[Client, FlowRecord | None] = {}
         """Flows that the control process has not been told about yet; None for one that ended."""
         self._lookups: list[Client] = []
@@ -125,11 +125,14 @@ class PacketProcess:
         if role is Role.PUBLIC:
             public = PublicSocket(bound)
             self._public.append(public)
-            self._loop.serve_public(public)
+            if self._reading:
+                self._loop.serve_public(public)
         elif role is Role.HOP:
             hop = HopSocket(bound)
             self._hops.append(hop)
-            self._loop.serve_hop(hop)
+            self._loop.add_hop(hop)
+            if self._reading:
+                self._loop.serve_hop(hop)
 
     def _pause(self) -> None:
         for public in self._public:

@@ -102,9 +102,10 @@ class PacketWorker:
         self._channel = channel
         loop.add_reader(channel, self._read)
         try:
+            self._give()
             for piece in messages.chunks(self._records()):
                 self.say(Remember(piece))
-            self._give()
+            self.say(Resume())
             if self._drain is not None:
                 self.say(Drain(self._until - loop.time()))
             return await process.wait()

@@ -36,6 +36,8 @@ class RelaySettings(ServiceSettings):
     """How long live flows are forwarded after SIGTERM."""
     max_flows: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
     """Flows that the relay remembers at most; each takes about a kilobyte. At the bound, old flows stay."""
+    flow_idle: Annotated[Duration, Field(ge=1.0)] = 30.0
+    """How long a client may be silent until its flow is forgotten; consent lasts 30 s (RFC 7675)."""
     client_address: Literal["kept", "hidden"] = "kept"
     """`hidden` where a balancer shows its own addresses instead of the clients': no bounds per source then."""
 
@@ -46,7 +48,7 @@ class RelaySettings(ServiceSettings):
 
     def limits(self) -> Limits:
         """The bounds of one packet process."""
-        limits = Limits(flows=-(-self.max_flows // self.packet_processes))
+        limits = Limits(flows=-(-self.max_flows // self.packet_processes), idle=self.flow_idle)
         return limits if self.client_address == "kept" else replace(limits, per_address=0, per_network=0)
 
     @property

@@ -1,0 +1,149 @@
+"""A client of a relay without a browser: sends checks, and media with sequence numbers, over UDP or ICE-TCP."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.support.facts import DEADLINE
+from voicefleet.wire import stun
+from voicefleet.wire.keyring import KeyRing
+from voicefleet.wire.route_token import TokenOpener
+
+Address = tuple[str, int]
+RETRANSMIT = 0.1
+"""Seconds until a check is sent again; ICE does so after 50 to 500 ms."""
+
+
+class IceClient(asyncio.DatagramProtocol):
+    """One 4-tuple after another towards one relay."""
+
+    def __init__(self, relay: Address, token: str, ring: KeyRing, ssrc: int) -> None:
+        self.relay = relay
+        self.token = token
+        self.ring = ring
+        self.ssrc = ssrc
+        self.sent = 0
+        self.echoed: dict[int, int] = {}
+        """How often each media packet came back, by its number."""
+        self.received: list[bytes] = []
+        """Whatever arrived, in order."""
+        self.responses: asyncio.Queue[stun.Message] = asyncio.Queue()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._arrived = asyncio.Event()
+
+    @property
+    def address(self) -> Address:
+        """Where it sends from."""
+        assert self._transport is not None
+        name = self._transport.get_extra_info("sockname")
+        return name[0], name[1]
+
+    @property
+    def password(self) -> bytes:
+        """What it was given with its token."""
+        return password_of(self.token, self.ring)
+
+    async def rebind(self) -> None:
+        """From now on it sends from another port; the old one is closed."""
+        old = self._transport
+        host = ("::1" if ":" in self.relay[0] else "127.0.0.1") if old is None else self.address[0]
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, local_addr=(host, 0))
+        self._transport = transport
+        if old is not None:
+            old.close()
+
+    def request(self, password: bytes | None = None) -> bytes:
+        """A check, with the right password unless another is given."""
+        secret = self.password if password is None else password
+        return stun.binding_request(
+            os.urandom(12), f"{self.token}:client", secret, priority=1, controlling=1, use_candidate=True
+        )
+
+    def send(self, packet: bytes) -> None:
+        """Anything."""
+        assert self._transport is not None
+        self._transport.sendto(packet, self.relay)
+
+    async def check(self, deadline: float = DEADLINE) -> stun.Message:
+        """A check and its authenticated answer, success or error; sent again until there is one."""
+        request = self.request()
+        async with asyncio.timeout(deadline):
+            while True:
+                self.send(request)
+                try:
+                    async with asyncio.timeout(RETRANSMIT):
+                        while True:
+                            response = await self.responses.get()
+                            if response.transaction_id == request[8:20]:
+                                return response
+                except TimeoutError:
+                    pass
+
+    def media(self, end: bytes = b"") -> int:
+        """One packet of media; its number."""
+        number = self.sent
+        self.sent += 1
+        self.send(b"\x80\x6f" + bytes(6) + self.ssrc.to_bytes(4) + number.to_bytes(4) + bytes(160) + end)
+        return number
+
+    async def hears(self, number: int, deadline: float = DEADLINE) -> None:
+        """Waits until this packet came back."""
+        async with asyncio.timeout(deadline):
+            while number not in self.echoed:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def talks(self, deadline: float = DEADLINE) -> None:
+        """Sends media until some of it comes back."""
+        async with asyncio.timeout(deadline):
+            while True:
+                number = self.media()
+                try:
+                    await self.hears(number, RETRANSMIT)
+                    return
+                except TimeoutError:
+                    pass
+
+    @property
+    def lost(self) -> int:
+        """Packets that never came back."""
+        return self.sent - len(self.echoed)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        assert addr[:2] == self.relay, "the answer comes from where the client sent to"
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """One packet of the relay."""
+        self.received.append(data)
+        if data[:1] <= b"\3":
+            message = stun.decode(data)
+            assert message.integrity_at is not None
+            assert stun.integrity_ok(data, message.integrity_at, self.password), "nobody else may answer"
+            self.responses.put_nowait(message)
+        elif len(data) >= 16:
+            number = int.from_bytes(data[12:16])
+            self.echoed[number] = self.echoed.get(number, 0) + 1
+        self._arrived.set()
+
+    def close(self) -> None:
+        """It is gone."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def password_of(token: str, ring: KeyRing) -> bytes:
+    """The ICE password that belongs to a token."""
+    return TokenOpener(ring).password(token.encode())
+
+
+@asynccontextmanager
+async def ice_client(relay: Address, token: str, ring: KeyRing, ssrc: int = 7) -> AsyncIterator[IceClient]:
+    """A client that has a socket."""
+    client = IceClient(relay, token, ring, ssrc)
+    await client.rebind()
+    try:
+        yield client
+    finally:
+        client.close()
