@@ -298,7 +298,7 @@ def page(outcomes: dict[str, dict[str, Outcome]], seconds: float) -> str:
     lines += ["", *(f"- {bar.name}: {figure(bar.value)} (bar {bar.relation} {figure(bar.bar)})" for bar in bars)]
     lines += [
         "",
-        f"Python {machine()['python']}; the figures depend on seeds, not on the machine; espeak-ng's own noise moves *voiced as\nsaid* by 0.3% from run to run.",
+        f"Python {machine()['python']}; the figures depend on the seeds, not on the machine.",
         "",
     ]
     return "\n".join(lines)
