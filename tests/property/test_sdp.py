@@ -9,7 +9,7 @@ from voicefleet.core.sdp.answer import Local, RelayAddress, plan_audio, write_an
 from voicefleet.core.sdp.offer import OfferError, read_offer
 
 OFFERS = [path.read_text() for path in sorted((Path(__file__).parents[1] / "vectors" / "offers").glob("*.sdp"))]
-LOCAL = Local("t" * 24, "p" * 32, bytes(32), 7, 99, [RelayAddress("192.0.2.1", 3478)])
+LOCAL = Local("t" * 24, "p" * 32, bytes(32), 7, 1, 99, [RelayAddress("192.0.2.1", 3478)])
 pieces = st.sampled_from([line for offer in OFFERS for line in offer.splitlines()]) | st.text(max_size=60)
 
 

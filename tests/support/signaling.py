@@ -18,6 +18,7 @@ from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
 from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.worker import Worker
 
 
@@ -36,8 +37,8 @@ def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
         region="",
         place=None,
         api=("127.0.0.1", port),
-        capacity=worker.capacity,
-        free=worker.capacity,
+        capacity=worker.limits.calls,
+        free=worker.limits.calls,
         workers=(HopWorker(*worker.hop, worker.generation),),
     )
 
@@ -48,7 +49,7 @@ async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> 
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(direct_worker(capacity)) for capacity in capacities]
         ports = [
-            await stack.enter_async_context(served(internal_api(worker, lambda: RING), "127.0.0.1", 0))
+            await stack.enter_async_context(served(internal_api(WorkerCalls(worker), lambda: RING), "127.0.0.1", 0))
             for worker in workers
         ]
         client = TransceiverClient(lambda: RING, time.time)

@@ -1,14 +1,17 @@
 """A transceiver worker inside the test's own process, reachable without a relay."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
 
 from voicefleet.agents.echo import EchoAgent
+from voicefleet.agents.link import Agent
+from voicefleet.core.transceiver.admission import AdmissionLimits
 from voicefleet.net.certificate import self_signed
 from voicefleet.net.dtls import DtlsIdentity
+from voicefleet.net.udp import udp_socket
 from voicefleet.services.transceiver.worker import Worker
 from voicefleet.wire.keyring import FleetKey, KeyRing
 
@@ -22,21 +25,23 @@ def identity() -> DtlsIdentity:
 
 
 @asynccontextmanager
-async def direct_worker(capacity: int = 10, generation: int = 1) -> AsyncIterator[Worker]:
-    """A running worker with the echo agent."""
+async def direct_worker(
+    capacity: int = 10, generation: int = 1, agent: Callable[[], Agent] = EchoAgent
+) -> AsyncIterator[Worker]:
+    """A running worker; it passes back what it hears, unless it has another agent."""
     worker = Worker(
-        hop_bind=("127.0.0.1", 0),
+        hop=udp_socket(("127.0.0.1", 0)),
         hop_address="127.0.0.1",
-        direct_bind=("127.0.0.1", 0),
-        capacity=capacity,
+        direct=udp_socket(("127.0.0.1", 0)),
+        limits=AdmissionLimits(capacity),
         ring=lambda: RING,
         clock=time.time,
-        identity=identity(),
-        agent=lambda _config: EchoAgent(),
+        identity=identity,
+        agent=lambda _config: agent(),
         generation=generation,
     )
     worker.start()
     try:
         yield worker
     finally:
-        worker.stop("the test is over")
+        await worker.stop("the test is over")

@@ -1,9 +1,13 @@
 """The ICE-lite side of one call (RFC 8445 section 2.5), sans-IO: checks in, answers and the chosen path out.
 
 A path is a way to the client: through which relay (None: directly) and which address of the client. Several live at
-once. Checks make and keep them; the client's nomination chooses one; media that was authenticated on another path moves
-the choice there, which is how a client that changed its network keeps its call without a round trip. Nobody waits for
-a nomination: the first path that was checked carries what is sent.
+once, and one is chosen for what is sent. Nobody waits for a nomination: the first path that was checked is chosen.
+Then the client's own choice is followed, by the strongest sign of it that there is:
+
+1. its newest media: the path that it came by is chosen at once, so a client that changed its network keeps its call
+   without a round trip, and one packet that was overtaken moves nothing;
+2. a nomination, where no media tells otherwise;
+3. where the chosen path falls silent (its relay died) the path with the latest sign of life.
 
 An ICE restart adds credentials; those before it go on working until the first check under the new ones.
 """
@@ -18,8 +22,10 @@ from voicefleet.wire.stun import BINDING, Class
 
 CONSENT: Final = 30.0
 """Seconds without any check until the client has given up (RFC 7675); Chromium checks every 2.66 s."""
-SILENT: Final = 0.5
-"""Seconds without media after which the chosen path is left for one with a fresher sign of life."""
+MEDIA_SILENCE: Final = 0.6
+"""Seconds without media, where it flowed, after which a path is silent; a pausing sender is heard every 0.4 s (DTX)."""
+CHECK_SILENCE: Final = 7.5
+"""The same where only checks keep a path alive: clients check every 2.66 s (Chromium) to 6 s (aioice)."""
 MAX_UNKNOWN: Final = 16
 """Attributes that a refusal lists: an answer is never much longer than what it answers."""
 MAX_PATHS: Final = 16
@@ -54,13 +60,18 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class _PathState:
-    checked_at: float
+    checked_at: float = float("-inf")
     nominated: bool = False
-    heard_at: float = 0.0
+    heard_at: float = float("-inf")
     """When authenticated media last came this way."""
 
     def alive_at(self) -> float:
         return max(self.checked_at, self.heard_at)
+
+    def silent_at(self) -> float:
+        """When it counts as silent, if nothing more comes."""
+        alive_at = self.alive_at()
+        return alive_at + (MEDIA_SILENCE if alive_at - self.heard_at < MEDIA_SILENCE else CHECK_SILENCE)
 
 
 @dataclass(slots=True)
@@ -71,12 +82,17 @@ class IceLite:
     started_at: float
     chosen: Path | None = None
     paths: dict[Path, _PathState] = field(default_factory=dict)
-    round: int = 0
-    """Counts ICE restarts that the client has taken up."""
+    rounds: int = 0
+    """ICE restarts that the client has taken up."""
+    switches: int = 0
+    """How often the chosen path changed after the first choice."""
+    forgotten: list[Path] = field(default_factory=list)
+    """Paths that made room for newer ones; whoever keeps tables by path takes them from here."""
 
     def restart(self, token: bytes, password: bytes) -> None:
-        """Accept new credentials beside the present ones."""
-        self.credentials[token] = password
+        """Accept new credentials beside the present ones; those of a restart that was not taken up are forgotten."""
+        present = next(iter(self.credentials))
+        self.credentials = {present: self.credentials[present], token: password}
 
     def on_datagram(self, data: bytes, path: Path, now: float) -> Answer:
         """Answer a connectivity check."""
@@ -94,7 +110,7 @@ class IceLite:
             return Answer(CheckResult.NOT_AUTHENTIC)
         if check.unknown_required:
             refusal = stun.binding_error(
-                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required[:MAX_UNKNOWN]
+                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required
             )
             return Answer(CheckResult.UNKNOWN_ATTRIBUTE, refusal)
         if check.ice_controlled is not None:
@@ -106,16 +122,26 @@ class IceLite:
         self._note(path, check.use_candidate, now)
         return Answer(CheckResult.ANSWERED, stun.binding_success(check.transaction_id, path.client, password))
 
-    def on_media(self, path: Path, now: float) -> None:
-        """Authenticated media came this way: it is alive, and where it differs from the choice it is the choice now."""
+    def on_media(self, path: Path, newest: bool, now: float) -> None:
+        """Authenticated media came this way; `newest`: nothing later than this has been heard yet."""
         state = self.paths.get(path)
         if state is None:
-            state = self._add(path, now)
+            state = self._add(path)
         state.heard_at = now
         if path != self.chosen:
-            current = self.paths.get(self.chosen) if self.chosen is not None else None
-            if current is None or now - current.heard_at > SILENT:
-                self.chosen = path
+            if newest:
+                self._choose(path)
+            else:
+                self.reconsider(now)
+
+    def reconsider(self, now: float) -> None:
+        """Leave the chosen path if it has fallen silent and another one has been heard of since."""
+        current = self.paths.get(self.chosen) if self.chosen is not None else None
+        if current is None or now < current.silent_at():
+            return
+        latest = max(self.paths, key=lambda path: self.paths[path].alive_at())
+        if self.paths[latest].alive_at() > current.alive_at():
+            self._choose(latest)
 
     def expired(self, now: float) -> bool:
         """Whether the client has withdrawn its consent by silence."""
@@ -125,25 +151,34 @@ class IceLite:
     def _note(self, path: Path, nominated: bool, now: float) -> None:
         state = self.paths.get(path)
         if state is None:
-            state = self._add(path, now)
+            state = self._add(path)
         state.checked_at = now
-        fresh_nomination = nominated and not state.nominated
+        first = nominated and not state.nominated
         state.nominated = state.nominated or nominated
+        if path == self.chosen:
+            return
         current = self.paths.get(self.chosen) if self.chosen is not None else None
-        if current is None or fresh_nomination or (nominated and now - current.alive_at() > SILENT):
-            self.chosen = path
+        if current is None or first or (nominated and now - current.heard_at > MEDIA_SILENCE):
+            self._choose(path)
+        else:
+            self.reconsider(now)
 
-    def _add(self, path: Path, now: float) -> _PathState:
+    def _choose(self, path: Path) -> None:
+        self.switches += self.chosen is not None
+        self.chosen = path
+
+    def _add(self, path: Path) -> _PathState:
         if len(self.paths) >= MAX_PATHS:
             oldest = min((p for p in self.paths if p != self.chosen), key=lambda p: self.paths[p].alive_at())
             del self.paths[oldest]
-        state = self.paths[path] = _PathState(now)
+            self.forgotten.append(oldest)
+        state = self.paths[path] = _PathState()
         return state
 
     def _take_up(self, token: bytes) -> None:
         """The first check under the newest credentials ends those before them."""
         if len(self.credentials) > 1 and token == next(reversed(self.credentials)):
             self.credentials = {token: self.credentials[token]}
-            self.round += 1
+            self.rounds += 1
             for state in self.paths.values():
                 state.nominated = False

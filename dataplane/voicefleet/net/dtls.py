@@ -1,8 +1,11 @@
-"""One call's DTLS as the client of the handshake, by pyOpenSSL over memory: datagrams in, datagrams out.
+"""One call's DTLS by pyOpenSSL over memory: datagrams in, datagrams out.
 
 It checks the peer's certificate against the fingerprints of its offer before anything is believed, and hands out the
 SRTP keys by the exporter (RFC 5764). It never touches a socket; the caller sends what `outgoing` returns and calls
-`on_timeout` when `deadline` has passed. pyOpenSSL speaks DTLS 1.2.
+`on_timeout` when `deadline` has passed. pyOpenSSL speaks DTLS 1.2. One thread at a time may use an association.
+
+OpenSSL repeats a lost flight after a second, which is long for somebody who waits to be heard. So the very datagrams of
+an unanswered flight are sent again before: a peer that had them drops the copies as replays.
 """
 
 import hashlib
@@ -28,6 +31,8 @@ _CIPHERS: Final = (
 """Forward-secret ones only; the RSA suites are for peers with RSA certificates (GStreamer)."""
 MAX_HANDSHAKE: Final = 30.0
 """Seconds after which a handshake that has not ended is given up."""
+REPEATS: Final = (0.15, 0.4)
+"""Seconds after a flight at which its datagrams are sent again; then OpenSSL's timer takes over."""
 
 
 class DtlsState(Enum):
@@ -67,27 +72,43 @@ class DtlsIdentity:
 class Dtls:
     """One association. Every method that may have produced datagrams is followed by a look at `outgoing`."""
 
-    def __init__(self, identity: DtlsIdentity, fingerprints: Sequence[tuple[str, bytes]], now: float) -> None:
+    def __init__(
+        self, identity: DtlsIdentity, fingerprints: Sequence[tuple[str, bytes]], *, client: bool = True
+    ) -> None:
         self.state = DtlsState.HANDSHAKE
         self.failure = ""
         """Why the association failed, for the log."""
         self.srtp: Srtp | None = None
         """Both directions of media, once the handshake has ended well."""
+        self.round_trip: float | None = None
+        """Seconds between our first flight and the first answer to it, unless it had to be repeated."""
+        self.client: Final = client
         self._fingerprints = tuple(fingerprints)
-        self._started = now
+        self._started = 0.0
+        self._flight: list[bytes] = []
+        self._flight_at = 0.0
+        self._repeated = 0
         self._connection = SSL.Connection(identity.context)
-        self._connection.set_connect_state()
+        if client:
+            self._connection.set_connect_state()
+        else:
+            self._connection.set_accept_state()
         self._connection.set_ciphertext_mtu(MEDIA_MTU)
 
-    def start(self) -> list[bytes]:
-        """The ClientHello."""
+    def start(self, now: float) -> list[bytes]:
+        """The ClientHello; nothing for the server's side, which waits for one."""
+        self._started = now
         self._advance()
-        return self.outgoing()
+        return self.outgoing(now)
 
-    def on_datagram(self, data: bytes) -> list[bytes]:
+    def on_datagram(self, data: bytes, now: float) -> list[bytes]:
         """Take a DTLS datagram; the application data that it carried."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return []
+        if self.state is DtlsState.HANDSHAKE:
+            if self.round_trip is None and self._flight and not self._repeated:
+                self.round_trip = now - self._flight_at
+            self._flight = []
         self._connection.bio_write(data)
         if self.state is DtlsState.HANDSHAKE:
             self._advance()
@@ -98,33 +119,47 @@ class Dtls:
         if self.state is DtlsState.CONNECTED:
             self._connection.send(data)
 
-    def outgoing(self) -> list[bytes]:
+    def outgoing(self, now: float) -> list[bytes]:
         """Datagrams to send now, each of one record or flight part as OpenSSL made it."""
-        datagrams = []
+        datagrams: list[bytes] = []
         while True:
             try:
                 datagrams.append(self._connection.bio_read(MEDIA_MTU + 256))
             except SSL.WantReadError:
-                return datagrams
+                break
+        if datagrams and self.state is DtlsState.HANDSHAKE:
+            self._flight, self._flight_at, self._repeated = datagrams, now, 0
+        return datagrams
 
     def deadline(self, now: float) -> float | None:
         """When `on_timeout` is due; None when nothing waits."""
         if self.state is not DtlsState.HANDSHAKE:
             return None
+        if self._flight and self._repeated < len(REPEATS):
+            return self._flight_at + REPEATS[self._repeated]
         left = self._connection.DTLSv1_get_timeout()
-        return None if left is None else now + left
+        return self._started + MAX_HANDSHAKE if left is None else now + left
 
-    def on_timeout(self, now: float) -> None:
-        """Repeat a flight that was lost, or give up."""
+    def on_timeout(self, now: float) -> list[bytes]:
+        """Datagrams to send again because they were not answered; or give up."""
         if self.state is not DtlsState.HANDSHAKE:
-            return
-        if now - self._started > MAX_HANDSHAKE:
+            return []
+        if now - self._started >= MAX_HANDSHAKE:
             self._fail("the handshake did not end in time")
-            return
+            return []
+        if self._flight and self._repeated < len(REPEATS):
+            if now < self._flight_at + REPEATS[self._repeated]:
+                return []
+            self._repeated += 1
+            return self._flight
         try:
             self._connection.DTLSv1_handle_timeout()
         except SSL.Error as error:
             self._fail(_words(error))
+            return []
+        repeated = self.outgoing(now)
+        self._repeated = len(REPEATS)  # from here on OpenSSL keeps time, and doubles it
+        return repeated
 
     def close(self) -> None:
         """Say goodbye (close_notify)."""
@@ -154,7 +189,7 @@ class Dtls:
             self._fail("no SRTP profile in common")
             return
         exported = self._connection.export_keying_material(_EXPORT_LABEL, profile.exported_length)
-        self.srtp = Srtp(profile, exported, client=True)
+        self.srtp = Srtp(profile, exported, client=self.client)
         self.state = DtlsState.CONNECTED
 
     def _believes(self, der: bytes) -> bool:

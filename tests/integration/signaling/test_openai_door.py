@@ -14,6 +14,7 @@ from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.call_request import MAX_BODY, MAX_OFFER
 from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import WorkerCalls
 
 KEY = "vf-a-key-of-the-test"
 KEYS = ApiKeys({hashlib.sha256(KEY.encode()).digest(): "shop"})
@@ -175,7 +176,7 @@ async def test_a_bad_request_is_one_error_in_one_shape(
 async def test_the_internal_api_answers_nobody_without_the_fleets_key() -> None:
     async with (
         direct_worker() as worker,
-        served(internal_api(worker, lambda: RING), "127.0.0.1", 0) as port,
+        served(internal_api(WorkerCalls(worker), lambda: RING), "127.0.0.1", 0) as port,
         aiohttp.ClientSession() as http,
     ):
         url = f"http://127.0.0.1:{port}/v1/sessions"

@@ -11,7 +11,8 @@ import pytest
 from tests.support.aiortc_caller import aiortc_caller
 from tests.support.facts import DEADLINE
 from tests.support.workers import RING, direct_worker
-from voicefleet.services.transceiver.worker import Full, Worker
+from voicefleet.services.transceiver.record import EndCause
+from voicefleet.services.transceiver.worker import Unavailable, Worker
 from voicefleet.wire import stun
 from voicefleet.wire.call_id import token_of
 from voicefleet.wire.route_token import Route, TokenOpener, ice_password, mint
@@ -27,10 +28,10 @@ async def test_a_caller_hears_its_own_voice_and_its_messages_come_back() -> None
         caller.channel.send("hello")
         caller.channel.send(b"\0\1")
         assert [await asyncio.wait_for(caller.messages.get(), DEADLINE) for _ in range(2)] == ["hello", b"\0\1"]
-        session = worker.sessions[created.call_id]
-        stages = session.stages
-        assert stages.first_check is not None and stages.dtls_done is not None and stages.first_audio_in is not None
-        assert stages.first_check <= stages.dtls_done <= stages.first_audio_in
+        record = await worker.sessions[created.call_id].look()
+        stages = (record.answer, record.first_check, record.dtls_done, record.first_audio_in, record.first_audio_out)
+        assert all(stage is not None for stage in stages)
+        assert list(stages) == sorted(stages)  # type: ignore[type-var]
         assert TokenOpener(RING).open(token_of(created.call_id)) == Route(*worker.hop, 1, 1)
 
 
@@ -61,7 +62,7 @@ async def test_our_goodbye_closes_the_clients_side() -> None:
         created = worker.create(await caller.offer(), {}, [])
         await caller.answer(created.answer)
         await asyncio.wait_for(caller.open.wait(), DEADLINE)
-        worker.sessions[created.call_id].end("hung up")
+        worker.sessions[created.call_id].end(EndCause.HUNG_UP, "hung up")
         await caller.reaches("closed")
         assert not worker.sessions
 
@@ -71,7 +72,7 @@ async def test_a_client_is_told_why_before_its_call_ends() -> None:
         await caller.answer(worker.create(await caller.offer(), {}, []).answer)
         await asyncio.wait_for(caller.open.wait(), DEADLINE)
         await worker.say_goodbye("maintenance")
-        worker.stop("maintenance")
+        await worker.stop("maintenance")
         event = json.loads(await asyncio.wait_for(caller.messages.get(), DEADLINE))
         assert (event["type"], event["reason"]) == ("voicefleet.goodbye", "maintenance") and event["event_id"]
         await caller.reaches("closed")
@@ -85,7 +86,7 @@ async def test_draining_lets_the_live_call_go_on_and_ends_with_it() -> None:
         drain = asyncio.create_task(worker.drain(600.0))
         await caller.hears_its_tone()
         assert not drain.done()
-        with pytest.raises(Full, match="draining"):
+        with pytest.raises(Unavailable, match="draining"):
             worker.create(offer, {}, [])
         await caller.close()
         await asyncio.wait_for(drain, DEADLINE)
@@ -112,10 +113,10 @@ async def test_a_full_worker_and_a_draining_one_say_so() -> None:
     async with direct_worker(capacity=1) as worker, aiortc_caller() as caller:
         offer = await caller.offer()
         worker.create(offer, {}, [])
-        with pytest.raises(Full, match="all 1 slots"):
+        with pytest.raises(Unavailable, match="all 1 slots"):
             worker.create(offer, {}, [])
         worker.draining = True
-        with pytest.raises(Full, match="draining"):
+        with pytest.raises(Unavailable, match="draining"):
             worker.create(offer, {}, [])
 
 

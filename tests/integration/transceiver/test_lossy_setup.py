@@ -49,7 +49,7 @@ async def test_with_a_tenth_of_all_packets_lost_the_call_is_set_up_and_lost_audi
             await call_through(worker, box, caller)
             (session,) = worker.sessions.values()
             await eventually(
-                lambda: session.audio is not None and session.audio.measurements().uplink.asked > 3,
+                lambda: session.leg.audio is not None and session.leg.audio.measurements().uplink.asked > 3,
                 "frames are asked for",
             )
             box.lose = lambda _datagram: False

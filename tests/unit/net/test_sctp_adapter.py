@@ -11,7 +11,7 @@ from aiortc.rtcsctptransport import RTCSctpTransport
 
 import voicefleet
 from tests.support.facts import eventually
-from voicefleet.net.sctp_adapter import DataChannels
+from voicefleet.net.sctp_adapter import SctpAssociation, Sent
 
 OF_ITS_TRANSPORT = {"state", "_role", "_register_data_receiver", "_unregister_data_receiver", "_send_data"}
 
@@ -48,10 +48,14 @@ def test_only_the_adapter_imports_aiortc() -> None:
 async def test_two_adapters_back_to_back_carry_text_and_octets_on_a_negotiated_channel() -> None:
     heard: dict[str, list[tuple[str, str | bytes]]] = {"left": [], "right": []}
     inbox: dict[str, asyncio.Queue[bytes]] = {"left": asyncio.Queue(), "right": asyncio.Queue()}
-    left = DataChannels(inbox["right"].put_nowait, lambda *message: heard["left"].append(message), lambda _label: None)
-    right = DataChannels(inbox["left"].put_nowait, lambda *message: heard["right"].append(message), lambda _label: None)
+    left = SctpAssociation(
+        inbox["right"].put_nowait, lambda *message: heard["left"].append(message), lambda _label: None
+    )
+    right = SctpAssociation(
+        inbox["left"].put_nowait, lambda *message: heard["right"].append(message), lambda _label: None
+    )
 
-    async def run(name: str, channels: DataChannels) -> None:
+    async def run(name: str, channels: SctpAssociation) -> None:
         await channels.start(5000, 65536)
         while True:
             await channels.on_packet(await inbox[name].get())
@@ -60,11 +64,11 @@ async def test_two_adapters_back_to_back_carry_text_and_octets_on_a_negotiated_c
     try:
         for side in (left, right):
             side.open_negotiated("events", 4)
-        await eventually(lambda: left.send("events", "hello"), "the channel is open")
-        await eventually(lambda: right.send("events", b"\0\1"), "the channel is open on the other side")
+        await eventually(lambda: left.send("events", "hello") is Sent.SENT, "the channel is open")
+        await eventually(lambda: right.send("events", b"\0\1") is Sent.SENT, "the channel is open on the other side")
         await eventually(lambda: bool(heard["left"] and heard["right"]), "both have heard")
         assert heard == {"left": [("events", b"\0\1")], "right": [("events", "hello")]}
-        assert left.send("nothing", "x") is False
+        assert left.send("nothing", "x") is Sent.NOT_OPEN
     finally:
         for task in tasks:
             task.cancel()

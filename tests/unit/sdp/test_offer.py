@@ -30,7 +30,7 @@ a=rtpmap:111 opus/48000/2
 def answered(offer: Offer, *relays: RelayAddress) -> str:
     plan = plan_audio(offer.audio) if offer.audio is not None else None
     return write_answer(
-        offer, plan, Local("t" * 24, "p" * 32, bytes(32), 7, 99, relays or [RelayAddress("192.0.2.1", 3478)])
+        offer, plan, Local("t" * 24, "p" * 32, bytes(32), 7, 1, 99, relays or [RelayAddress("192.0.2.1", 3478)])
     )
 
 
@@ -42,7 +42,7 @@ def test_a_real_clients_offer_is_answered_section_by_section(path: Path) -> None
     sections = [line for line in answer.splitlines() if line.startswith("m=")]
     assert [line.split()[0][2:] for line in sections] == [section.kind for section in offer.sections]
     for line, section in zip(sections, offer.sections, strict=True):
-        served = section is offer.audio or (section is offer.application and offer.bundle is not None)
+        served = section is offer.audio or section is offer.application
         assert (line.split()[1] != "0") is served
     assert "a=ice-lite" in answer and "a=setup:active" in answer
     assert ("a=msid:" in answer) is (offer.audio.direction != "sendonly")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicefleet.core.ice_lite import CONSENT, MAX_PATHS, SILENT, CheckResult, IceLite, Path
+from voicefleet.core.ice_lite import CHECK_SILENCE, CONSENT, MAX_PATHS, MEDIA_SILENCE, CheckResult, IceLite, Path
 from voicefleet.wire import stun
 from voicefleet.wire.stun import Class, Message
 
@@ -85,29 +85,77 @@ def test_a_nomination_that_is_repeated_does_not_pull_the_call_back_from_where_me
     ice = agent()
     ice.on_datagram(check(nominate=True), HOME, 1.0)
     ice.on_datagram(check(nominate=True), MOBILE, 2.0)
-    ice.on_media(MOBILE, 2.1)
+    ice.on_media(MOBILE, True, 2.1)
     ice.on_datagram(check(nominate=True), HOME, 2.2)
     assert ice.chosen == MOBILE
 
 
-def test_media_that_moved_takes_the_call_along_before_any_check() -> None:
+def test_a_muted_client_that_goes_back_is_followed_by_its_nomination_alone() -> None:
+    ice = agent()
+    for moment, path in enumerate((HOME, MOBILE, HOME)):
+        ice.on_datagram(check(nominate=True), path, 1.0 + moment)
+        assert ice.chosen == path
+
+
+def test_media_that_moved_takes_the_call_along_within_one_packet() -> None:
     ice = agent()
     ice.on_datagram(check(nominate=True), HOME, 1.0)
-    ice.on_media(HOME, 5.0)
-    ice.on_media(MOBILE, 5.1)
-    assert ice.chosen == HOME, "a stray packet moves nothing while the choice is heard"
-    ice.on_media(MOBILE, 5.0 + SILENT + 0.1)
+    ice.on_media(HOME, True, 5.0)
+    ice.on_media(MOBILE, True, 5.02)
     assert ice.chosen == MOBILE
 
 
-def test_when_the_chosen_relay_dies_the_next_nominated_check_through_another_moves_the_call() -> None:
+def test_a_packet_that_was_overtaken_moves_nothing() -> None:
     ice = agent()
     ice.on_datagram(check(nominate=True), HOME, 1.0)
-    ice.on_datagram(check(nominate=True), SECOND_RELAY, 1.1)
-    ice.on_datagram(check(nominate=True), HOME, 1.2)
-    ice.on_media(SECOND_RELAY, 1.3)
-    ice.on_datagram(check(nominate=True), HOME, 1.3 + SILENT + 0.1)
+    ice.on_datagram(check(), SECOND_RELAY, 1.0)
+    ice.on_media(HOME, True, 5.0)
+    ice.on_media(SECOND_RELAY, False, 5.01)
     assert ice.chosen == HOME
+
+
+def test_when_the_chosen_relay_dies_the_call_moves_to_where_the_client_was_heard_since() -> None:
+    ice = agent()
+    ice.on_datagram(check(nominate=True), HOME, 1.0)
+    ice.on_media(HOME, True, 5.0)
+    ice.on_datagram(check(), SECOND_RELAY, 5.1)
+    ice.reconsider(5.0 + MEDIA_SILENCE - 0.01)
+    assert ice.chosen == HOME
+    ice.reconsider(5.0 + MEDIA_SILENCE)
+    assert ice.chosen == SECOND_RELAY and ice.switches == 1
+
+
+def test_a_check_through_another_relay_moves_the_call_at_once_when_the_chosen_one_is_silent_already() -> None:
+    ice = agent()
+    ice.on_datagram(check(nominate=True), HOME, 1.0)
+    ice.on_media(HOME, True, 5.0)
+    ice.on_datagram(check(), SECOND_RELAY, 5.0 + MEDIA_SILENCE)
+    assert ice.chosen == SECOND_RELAY
+
+
+def test_where_no_media_flows_a_path_is_given_the_time_between_checks() -> None:
+    ice = agent()
+    ice.on_datagram(check(nominate=True), HOME, 1.0)
+    ice.on_datagram(check(), SECOND_RELAY, 2.0)
+    ice.reconsider(1.0 + CHECK_SILENCE - 0.01)
+    assert ice.chosen == HOME
+    ice.reconsider(1.0 + CHECK_SILENCE)
+    assert ice.chosen == SECOND_RELAY
+
+
+def test_a_call_without_another_sign_of_life_stays_where_it_is() -> None:
+    ice = agent()
+    ice.on_datagram(check(), SECOND_RELAY, 0.5)
+    ice.on_datagram(check(nominate=True), HOME, 1.0)
+    ice.reconsider(1000.0)
+    assert ice.chosen == HOME
+
+
+def test_media_alone_is_no_consent() -> None:
+    ice = agent()
+    ice.on_datagram(check(), HOME, 0.0)
+    ice.on_media(MOBILE, True, CONSENT)
+    assert ice.expired(CONSENT + 0.1)
 
 
 def test_a_client_that_falls_silent_has_withdrawn_its_consent() -> None:
@@ -123,13 +171,22 @@ def test_an_ice_restart_keeps_the_old_credentials_until_the_client_has_taken_up_
     ice.restart(NEXT, NEXT_PASSWORD)
     assert ice.on_datagram(check(), HOME, 2.0).result is CheckResult.ANSWERED
     assert ice.on_datagram(check(NEXT, NEXT_PASSWORD, nominate=True), MOBILE, 3.0).result is CheckResult.ANSWERED
-    assert ice.chosen == MOBILE and ice.round == 1
+    assert ice.chosen == MOBILE and ice.rounds == 1
     assert ice.on_datagram(check(), HOME, 4.0).result is CheckResult.WRONG_USER
+
+
+def test_only_the_newest_restart_counts() -> None:
+    ice = agent()
+    ice.restart(b"X" * 24, b"x" * 32)
+    ice.restart(NEXT, NEXT_PASSWORD)
+    assert list(ice.credentials) == [TOKEN, NEXT]
 
 
 def test_paths_are_bounded_and_the_chosen_one_is_never_forgotten() -> None:
     ice = agent()
     ice.on_datagram(check(nominate=True), HOME, 0.0)
     for port in range(200):
+        ice.on_datagram(check(nominate=True), HOME, 1.0 + port)
         ice.on_datagram(check(), Path(("10.0.0.1", 4000), ("192.0.2.99", 1000 + port)), 1.0 + port)
     assert len(ice.paths) == MAX_PATHS and HOME in ice.paths and ice.chosen == HOME
+    assert len(ice.forgotten) == 201 - MAX_PATHS and not set(ice.forgotten) & set(ice.paths)

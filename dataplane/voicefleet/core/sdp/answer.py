@@ -1,4 +1,5 @@
-"""Decides what of an offer is taken, and writes the answer: ICE-lite, DTLS active, the relays as our own candidates.
+"""Decides what of an offer is taken, and writes the answer: ICE-lite, the relays as our own candidates, and DTLS as the
+client, so that our ClientHello can leave with the answer to the first check.
 
 One audio section and one data channel are taken; every other section is refused with port 0, in its place. Opus is
 preferred, with RED where the client offers it; PCMU and PCMA are the fallback.
@@ -6,18 +7,33 @@ preferred, with RED where the client offers it; PCMU and PCMA are the fallback.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from voicefleet.core.sdp.offer import Codec, Offer, OfferError, Section
 
 MID_EXTENSION: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
-UNDERSTOOD: Final = (MID_EXTENSION,)
+TRANSPORT_SEQUENCE: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 CNAME: Final = "voicefleet"
 """Our name in RTCP and in the answer: one for all calls, so that it tells nothing (RFC 7022)."""
 MAX_MESSAGE: Final = 262144
 """Octets of one data channel message: what browsers send at most."""
+MAX_EXTENSION: Final = 255
+"""Highest id that an RTP header can carry (RFC 8285)."""
 _PREFERENCE: Final = 65535
 _FLIPPED: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+
+
+class Setup(StrEnum):
+    """Our side of DTLS."""
+
+    ACTIVE = "active"
+    PASSIVE = "passive"
+
+
+def setup_for(offer: Offer) -> Setup:
+    """Active wherever the client leaves it to us (RFC 8842 section 5.3)."""
+    return Setup.PASSIVE if offer.credentials.setup == "active" else Setup.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +53,14 @@ class AudioPlan:
     red: int | None = None
     """Payload type of RED around the codec."""
     telephone_event: tuple[int, ...] = ()
+    comfort_noise: int | None = None
+    """RFC 3389, beside G.711; Opus has its own."""
     nack: bool = False
+    reduced_size: bool = False
+    transport_sequence: int | None = None
+    """Id of the extension that numbers packets for transport-wide feedback, where the client wants that."""
     extensions: tuple[tuple[int, str], ...] = ()
+    """All that are understood."""
     direction: str = "sendrecv"
     """As seen from here."""
 
@@ -52,6 +74,7 @@ class Local:
     fingerprint: bytes
     """SHA-256 of our certificate."""
     session_id: int
+    version: int
     ssrc: int
     relays: Sequence[RelayAddress]
 
@@ -75,12 +98,19 @@ def plan_audio(section: Section) -> AudioPlan:
     events = tuple(
         c.payload_type for c in section.codecs if c.name == "telephone-event" and c.clock_rate == codec.clock_rate
     )
+    noise = next((c.payload_type for c in section.codecs if c.name == "cn" and c.clock_rate == codec.clock_rate), None)
+    sequence = next((number for number, uri in section.extensions if uri == TRANSPORT_SEQUENCE), None)
+    if sequence is not None and ("transport-cc" not in codec.feedback or sequence > MAX_EXTENSION):
+        sequence = None
     return AudioPlan(
         codec=codec,
         red=red,
         telephone_event=events[:1],
+        comfort_noise=noise if codec.name != "opus" else None,
         nack=codec.name == "opus",
-        extensions=tuple(e for e in section.extensions if e[1] in UNDERSTOOD),
+        reduced_size=section.rtcp_rsize,
+        transport_sequence=sequence,
+        extensions=tuple(e for e in section.extensions if e[1] == MID_EXTENSION or e[0] == sequence),
         direction=_FLIPPED[section.direction],
     )
 
@@ -91,27 +121,25 @@ def _served(codec: Codec) -> bool:
 
 def write_answer(offer: Offer, plan: AudioPlan | None, local: Local) -> str:
     """The answer's text."""
-    taken = [s for s in offer.sections if s is offer.audio or s is offer.application]
-    if offer.bundle is None:
-        taken = taken[:1]  # without bundling each section would need a transport of its own: the first is served
     lines = [
         "v=0",
-        f"o=- {local.session_id} 1 IN IP4 127.0.0.1",
+        f"o=- {local.session_id} {local.version} IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
         "a=ice-lite",
         "a=msid-semantic: WMS *",
     ]
     if offer.bundle is not None:
-        mids = " ".join(s.mid for s in taken if s.mid is not None)
-        lines.append(f"a=group:BUNDLE {mids}")
+        served = [s for s in offer.sections if s is offer.audio or s is offer.application]
+        lines.append(f"a=group:BUNDLE {' '.join(s.mid for s in served if s.mid in offer.bundle)}".rstrip())
+    setup = setup_for(offer)
     for section in offer.sections:
-        if section not in taken:
-            lines += _refused(section)
-        elif section is offer.audio and plan is not None:
-            lines += _audio(section, plan, local)
+        if section is offer.audio and plan is not None:
+            lines += _audio(section, plan, local, setup)
+        elif section is offer.application:
+            lines += _application(section, local, setup)
         else:
-            lines += _application(section, local)
+            lines += _refused(section)
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -125,13 +153,13 @@ def _refused(section: Section) -> list[str]:
     ]
 
 
-def _transport(section: Section, local: Local) -> list[str]:
+def _transport(section: Section, local: Local, setup: Setup) -> list[str]:
     lines = [f"a=mid:{section.mid}"] if section.mid is not None else []
     lines += [
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint.hex(':').upper()}",
-        "a=setup:active",
+        f"a=setup:{setup}",
     ]
     for order, relay in enumerate(local.relays):
         lines.append(f"a={_candidate(order, relay)}")
@@ -153,18 +181,21 @@ def _connection(local: Local) -> tuple[int, str]:
     return relay.port, f"IP{6 if ':' in relay.address else 4} {relay.address}"
 
 
-def _audio(section: Section, plan: AudioPlan, local: Local) -> list[str]:
+def _audio(section: Section, plan: AudioPlan, local: Local, setup: Setup) -> list[str]:
     codec = plan.codec
-    kinds = [*([plan.red] if plan.red is not None else []), codec.payload_type, *plan.telephone_event]
+    # RED stands first, so that the client uses it: a lost packet's frame comes with the next one.
+    kinds = [kind for kind in (plan.red, codec.payload_type, plan.comfort_noise) if kind is not None]
+    kinds += plan.telephone_event
     port, address = _connection(local)
     lines = [
         f"m=audio {port} {section.protocol} {' '.join(map(str, kinds))}",
         f"c=IN {address}",
-        *_transport(section, local),
+        *_transport(section, local, setup),
         f"a={plan.direction}",
         "a=rtcp-mux",
-        "a=rtcp-rsize",
     ]
+    if plan.reduced_size:
+        lines.append("a=rtcp-rsize")
     lines += [f"a=extmap:{number} {uri}" for number, uri in plan.extensions]
     if codec.name == "opus":
         lines += [
@@ -175,6 +206,10 @@ def _audio(section: Section, plan: AudioPlan, local: Local) -> list[str]:
         lines.append(f"a=rtpmap:{codec.payload_type} {codec.name.upper()}/8000")
     if plan.nack:
         lines.append(f"a=rtcp-fb:{codec.payload_type} nack")
+    if plan.transport_sequence is not None:
+        lines.append(f"a=rtcp-fb:{codec.payload_type} transport-cc")
+    if plan.comfort_noise is not None:
+        lines.append(f"a=rtpmap:{plan.comfort_noise} CN/{codec.clock_rate}")
     if plan.red is not None:
         lines += [
             f"a=rtpmap:{plan.red} red/48000/2",
@@ -191,12 +226,12 @@ def _audio(section: Section, plan: AudioPlan, local: Local) -> list[str]:
     return lines
 
 
-def _application(section: Section, local: Local) -> list[str]:
+def _application(section: Section, local: Local, setup: Setup) -> list[str]:
     port, address = _connection(local)
     return [
         f"m=application {port} {section.protocol} {' '.join(section.formats)}",
         f"c=IN {address}",
-        *_transport(section, local),
+        *_transport(section, local, setup),
         f"a=sctp-port:{section.sctp_port or 5000}",
         f"a=max-message-size:{MAX_MESSAGE}",
     ]

@@ -5,6 +5,7 @@ sends: no BUNDLE group (GStreamer), no candidates, audio and application in any 
 sections (which the answer refuses). It decides nothing; what is answered is in `voicefleet.core.sdp.answer`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,7 @@ DIGESTS: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 """Fingerprint algorithms that are believed, and their length in octets."""
 _STATIC: Final = {0: ("pcmu", 8000, 1), 8: ("pcma", 8000, 1), 9: ("g722", 8000, 1), 13: ("cn", 8000, 1)}
 """Payload types of RFC 3551 that need no rtpmap."""
-_DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
+_DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
 class OfferError(ValueError):
@@ -61,6 +62,7 @@ class Section:
     kind: str
     mid: str | None
     port: int
+    """0 where the client wants none of it, or nothing without bundling (`bundle_only`)."""
     protocol: str
     formats: tuple[str, ...]
     direction: str = "sendrecv"
@@ -68,6 +70,8 @@ class Section:
     extensions: tuple[tuple[int, str], ...] = ()
     """(id, uri) of RTP header extensions."""
     rtcp_mux: bool = False
+    rtcp_rsize: bool = False
+    bundle_only: bool = False
     sctp_port: int | None = None
     max_message_size: int | None = None
     line: int = 0
@@ -82,6 +86,7 @@ class Offer:
     """The mids of the BUNDLE group; None where the client knows no bundling."""
     credentials: Credentials
     audio: Section | None
+    """The section that is served, as is the next one; every other section is refused."""
     application: Section | None
 
 
@@ -104,15 +109,32 @@ class _Lines:
 def read_offer(text: str) -> Offer:
     """The offer in a text; raises `OfferError`."""
     session, levels = _split(text)
-    sections = tuple(_section(level) for level in levels)
-    audio = next((s for s in sections if s.kind == "audio" and s.port and s.codecs), None)
-    application = next((s for s in sections if s.kind == "application" and s.port and "SCTP" in s.protocol), None)
+    lite = session.first("ice-lite")
+    if lite is not None:
+        raise OfferError(lite[0], "a=ice-lite", "this side is lite as well, and one of the two has to check")
+    sections = tuple(_section(session, level) for level in levels)
+    bundle = _bundle(session)
+    audio, application = _served(sections, bundle)
     if audio is None and application is None:
         raise OfferError(0, "", "there is neither an audio section nor a data channel that could be served")
     if audio is not None and not audio.rtcp_mux:
         raise OfferError(audio.line, "m=audio", "RTCP on a port of its own is not served: offer a=rtcp-mux")
     leading = next(level for level, section in zip(levels, sections, strict=True) if section in (audio, application))
-    return Offer(sections, _bundle(session), _credentials(session, leading), audio, application)
+    return Offer(sections, bundle, _credentials(session, leading), audio, application)
+
+
+def _served(sections: Sequence[Section], bundle: tuple[str, ...] | None) -> tuple[Section | None, Section | None]:
+    """The audio section and the data channel that can be served over one transport."""
+
+    def wanted(section: Section) -> bool:
+        return bool(section.port) or (section.bundle_only and bundle is not None and section.mid in bundle)
+
+    audio = next((s for s in sections if s.kind == "audio" and wanted(s) and s.codecs), None)
+    application = next((s for s in sections if s.kind == "application" and wanted(s) and "SCTP" in s.protocol), None)
+    if audio is not None and application is not None and not (bundle and {audio.mid, application.mid} <= set(bundle)):
+        # Each would need a transport of its own: the first of the two is served.
+        return (audio, None) if audio.line < application.line else (None, application)
+    return audio, application
 
 
 def _split(text: str) -> tuple[_Lines, list[_Lines]]:
@@ -142,13 +164,15 @@ def _split(text: str) -> tuple[_Lines, list[_Lines]]:
     return session, levels
 
 
-def _section(level: _Lines) -> Section:
+def _section(session: _Lines, level: _Lines) -> Section:
     fields = level.media.split(" ")
     if len(fields) < 4 or not fields[1].partition("/")[0].isdecimal():
         raise OfferError(level.line, f"m={level.media}", "not of the form m=<media> <port> <protocol> <format> ...")
     kind, port, protocol, *formats = fields
     mid = level.first("mid")
-    direction = next((name for name in _DIRECTIONS if name in level.values), "sendrecv")
+    direction = next(
+        (name for values in (level.values, session.values) for name in _DIRECTIONS if name in values), "sendrecv"
+    )
     sctp = level.first("sctp-port")
     size = level.first("max-message-size")
     return Section(
@@ -161,6 +185,8 @@ def _section(level: _Lines) -> Section:
         codecs=_codecs(level, formats) if kind == "audio" else (),
         extensions=tuple(_extensions(level)) if kind == "audio" else (),
         rtcp_mux="rtcp-mux" in level.values,
+        rtcp_rsize="rtcp-rsize" in level.values,
+        bundle_only="bundle-only" in level.values,
         sctp_port=_number(*sctp, 65535) if sctp else None,
         max_message_size=_number(*size, 2**64) if size else None,
         line=level.line,

@@ -14,14 +14,17 @@ from typing import Final
 from voicefleet.agents.echo import EchoAgent
 from voicefleet.contract import Component
 from voicefleet.core.directory import HopWorker, TransceiverEntry
+from voicefleet.core.transceiver.admission import AdmissionLimits
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.udp import udp_socket
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
 
@@ -34,16 +37,20 @@ async def serve(settings: TransceiverSettings) -> None:
     log = logs.logger(__name__)
     keys = KeyFile(settings.key_file)
     ring = AcceptedRing(keys, time.time)
+    identity = DtlsIdentity.load(settings.certificate_directory)
+    loop = asyncio.get_running_loop()
+    died: asyncio.Future[None] = loop.create_future()
     worker = Worker(
-        hop_bind=settings.hop_listen,
+        hop=udp_socket(settings.hop_listen),
         hop_address=settings.hop_address,
-        direct_bind=settings.direct_listen,
-        capacity=settings.sessions,
+        direct=udp_socket(settings.direct_listen) if settings.direct_listen is not None else None,
+        limits=AdmissionLimits(settings.sessions),
         ring=ring,
         clock=time.time,
-        identity=DtlsIdentity.load(settings.certificate_directory),
+        identity=lambda: identity,
         agent=lambda _config: EchoAgent(),
         generation=secrets.randbits(16),
+        on_death=lambda error: _give_up(loop, died, error),
     )
     state = health.Health()
     serving = state.condition("serving")
@@ -55,11 +62,14 @@ async def serve(settings: TransceiverSettings) -> None:
     registry.register(link)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        port = await stack.enter_async_context(health.served(internal_api(worker, ring), *settings.api_listen))
+        port = await stack.enter_async_context(
+            health.served(internal_api(WorkerCalls(worker), ring), *settings.api_listen)
+        )
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         background = [tasks.create_task(heart.beat_while_running()), tasks.create_task(_follow(keys))]
+        background.append(tasks.create_task(_until(died)))
         worker.start()
 
         def describe() -> TransceiverEntry:
@@ -69,8 +79,8 @@ async def serve(settings: TransceiverSettings) -> None:
                 region=settings.region,
                 place=settings.place,
                 api=(settings.hop_address, port),
-                capacity=worker.capacity,
-                free=worker.capacity - len(worker.sessions),
+                capacity=worker.limits.calls,
+                free=worker.limits.calls - len(worker.sessions),
                 workers=(HopWorker(*worker.hop, worker.generation),),
                 draining=worker.draining,
                 node=settings.node,
@@ -89,9 +99,19 @@ async def serve(settings: TransceiverSettings) -> None:
         await drained
         await worker.say_goodbye("the transceiver is stopping")
         await heartbeat.goodbye()
-        worker.stop("the transceiver is stopping")
+        await worker.stop("the transceiver is stopping")
         for task in background:
             task.cancel()
+
+
+def _give_up(loop: asyncio.AbstractEventLoop, died: "asyncio.Future[None]", error: Exception) -> None:
+    """Called by the media loop's thread when it ends by an error."""
+    loop.call_soon_threadsafe(died.set_exception, error)
+
+
+async def _until(died: "asyncio.Future[None]") -> None:
+    """Without its media loop a worker serves nobody: the error ends the process, and whoever started it starts anew."""
+    await died
 
 
 async def _follow(keys: KeyFile) -> None:

@@ -1,12 +1,12 @@
-"""The internal API of a worker: signaling creates and ends calls here, the operator drains and counts them.
+"""The internal API of a transceiver: signaling creates, restarts and ends calls here, the operator drains and counts.
 
 Every request carries a bearer key that is derived from the fleet's secret; nothing is answered without it.
 """
 
-import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from voicefleet.contract import InternalApi
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
-from voicefleet.services.transceiver.worker import Full, Worker
+from voicefleet.services.transceiver.calls import Calls
+from voicefleet.services.transceiver.worker import NoSuchCall, Unavailable
 from voicefleet.wire.keyring import KeyRing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Body = TypeVar("_Body", bound=BaseModel)
 
 
 class RelayBody(BaseModel):
@@ -30,18 +32,32 @@ class RelayBody(BaseModel):
     tcp: bool = False
 
 
-class CreateBody(BaseModel):
-    """A call to take."""
+class RestartBody(BaseModel):
+    """New ICE credentials for a call."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     offer: Annotated[str, Field(max_length=MAX_OFFER)]
-    session: dict[str, Any] = Field(default_factory=dict)
     relays: Annotated[tuple[RelayBody, ...], Field(max_length=16)] = ()
 
+    @property
+    def addresses(self) -> list[RelayAddress]:
+        """The relays as the answer takes them."""
+        return [RelayAddress(relay.address, relay.port, relay.tcp) for relay in self.relays]
 
-def internal_api(worker: Worker, ring: Callable[[], KeyRing]) -> web.Application:
-    """The application that a worker serves on the pod's address."""
+
+class CreateBody(RestartBody):
+    """A call to take."""
+
+    session: dict[str, Any] = Field(default_factory=dict)
+
+
+class _BadBody(Exception):
+    """A request that is not what it should be."""
+
+
+def internal_api(calls: Calls, ring: Callable[[], KeyRing]) -> web.Application:
+    """The application that a transceiver serves on the pod's address."""
 
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,48 +67,65 @@ def internal_api(worker: Worker, ring: Callable[[], KeyRing]) -> web.Application
             return _refusal(401, "the internal API needs the fleet's key")
         return await handler(request)
 
-    async def create(request: web.Request) -> web.Response:
+    @web.middleware
+    async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            body = CreateBody.model_validate_json(await request.read())
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            return _refusal(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-        try:
-            created = worker.create(
-                body.offer, body.session, [RelayAddress(relay.address, relay.port, relay.tcp) for relay in body.relays]
-            )
-        except Full as full:
-            return _refusal(503, str(full))
+            return await handler(request)
+        except _BadBody as bad:
+            return _refusal(400, str(bad))
+        except NoSuchCall:
+            return _refusal(404, "no such call here")
         except OfferError as error:
             return _refusal(422, str(error), line=error.line)
+        except Unavailable as full:
+            return _refusal(503, str(full), cause=full.why)
+
+    async def create(request: web.Request) -> web.Response:
+        body = await _read(request, CreateBody)
+        created = await calls.create(body.offer, body.session, body.addresses)
         return web.json_response({"id": created.call_id, "answer": created.answer}, status=201)
 
+    async def restart(request: web.Request) -> web.Response:
+        body = await _read(request, RestartBody)
+        created = await calls.restart(request.match_info["id"], body.offer, body.addresses)
+        return web.json_response({"id": created.call_id, "answer": created.answer})
+
     async def end(request: web.Request) -> web.Response:
-        session = worker.sessions.get(request.match_info["id"])
-        if session is None:
-            return _refusal(404, "no such call here")
-        session.end("hung up")
+        await calls.end(request.match_info["id"])
         return web.Response(status=204)
 
-    async def status(request: web.Request) -> web.Response:
-        now = asyncio.get_running_loop().time()
-        calls = [{"id": call, "age": now - session.created_at} for call, session in worker.sessions.items()]
-        return web.json_response({"calls": calls, "capacity": worker.capacity, "draining": worker.draining})
+    async def look(request: web.Request) -> web.Response:
+        return web.json_response(await calls.look(request.match_info["id"]))
 
-    async def drain(request: web.Request) -> web.Response:
-        worker.draining = True
-        return web.json_response({"calls": len(worker.sessions)})
+    async def list_all(_request: web.Request) -> web.Response:
+        ages = await calls.list()
+        listed = [{"id": call, "age": age} for call, age in ages.items()]
+        return web.json_response({**asdict(calls.occupancy()), "calls": listed})
 
-    application = web.Application(middlewares=[authenticated], client_max_size=1024 * 1024)
+    async def drain(_request: web.Request) -> web.Response:
+        calls.drain()
+        return web.json_response(asdict(calls.occupancy()))
+
+    application = web.Application(middlewares=[authenticated, explained], client_max_size=1024 * 1024)
     application.add_routes(
         [
             web.post(InternalApi.SESSIONS, create),
-            web.get(InternalApi.SESSIONS, status),
+            web.get(InternalApi.SESSIONS, list_all),
+            web.get(InternalApi.SESSIONS + "/{id}", look),
             web.delete(InternalApi.SESSIONS + "/{id}", end),
+            web.post(InternalApi.SESSIONS + "/{id}/restart", restart),
             web.post(InternalApi.DRAIN, drain),
         ]
     )
     return application
+
+
+async def _read(request: web.Request, kind: type[_Body]) -> _Body:
+    try:
+        return kind.model_validate_json(await request.read())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _BadBody(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _refusal(status: int, reason: str, **more: Any) -> web.Response:

@@ -5,12 +5,13 @@ it is met for the first time; afterwards it is a key of a dictionary. The dictio
 oldest first, and one that is met again is simply checked again.
 """
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from voicefleet.core.ice_lite import Path
-from voicefleet.net.udp import local_address, receive_batch, udp_socket
+from voicefleet.net.udp import local_address, receive_batch
 from voicefleet.wire import hop
 from voicefleet.wire.errors import WireError
 from voicefleet.wire.hop import Flag, Kind
@@ -18,8 +19,8 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 
 MAX_HEADERS: Final = 65_536
 """Four for each of the calls that a worker can hold at most; 16 MiB."""
-OnPacket = Callable[[Path, bool, bytes], None]
-"""(path, verified, packet): not verified where the relay says that no check vouches for the client's address."""
+OnPacket = Callable[[Path, bool, bytes, float], None]
+"""(path, verified, packet, now): not verified where the relay says that no check vouches for the client's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,17 @@ class HopSocket:
 
     def __init__(
         self,
-        bind: tuple[str, int],
+        bound: socket.socket,
         ring: Callable[[], KeyRing],
         minting: Callable[[], FleetKey],
         generation: int,
+        on_packet: OnPacket,
         refused: Callable[[str], None],
     ) -> None:
-        self._socket = udp_socket(bind)
-        self.address: Final = local_address(self._socket)
+        self._socket = bound
+        self.address: Final = local_address(bound)
         """Where it listens."""
+        self._on_packet = on_packet
         self._ring = ring
         self._minting = minting
         self._checked_under = ring()
@@ -52,15 +55,15 @@ class HopSocket:
         self._outbound: dict[Path, bytes] = {}
 
     def fileno(self) -> int:
-        """For the event loop."""
+        """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, on_packet: OnPacket) -> None:
+    def receive(self, now: float) -> None:
         """Hand over the packets that wait, at most a batch of datagrams."""
         if self._ring() is not self._checked_under:
             self._checked_under = self._ring()
             self._inbound.clear()  # each header is checked again, under the keys that count now
-        receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, on_packet))
+        receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, now))
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client through the relay of its path."""
@@ -86,9 +89,9 @@ class HopSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _unpack(self, datagram: bytes, relay: tuple[str, int], on_packet: OnPacket) -> None:
+    def _unpack(self, datagram: bytes, relay: tuple[str, int], now: float) -> None:
         if not hop.is_bundle(datagram):
-            self._take(datagram[: hop.HEADER], datagram[hop.HEADER :], relay, on_packet)
+            self._take(datagram[: hop.HEADER], datagram[hop.HEADER :], relay, now)
             return
         try:
             parts = hop.unbundle(datagram)
@@ -96,16 +99,16 @@ class HopSocket:
             self._refused(error.reason)
             return
         for header, packet in parts:
-            self._take(header, packet, relay, on_packet)
+            self._take(header, packet, relay, now)
 
-    def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], on_packet: OnPacket) -> None:
+    def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], now: float) -> None:
         inbound = self._inbound.get((header, relay))
         if inbound is None:
             inbound = self._meet(header, relay)
             if inbound is None:
                 return
         if inbound.kind is Kind.DATA:
-            on_packet(inbound.path, inbound.verified, packet)
+            self._on_packet(inbound.path, inbound.verified, packet, now)
         elif inbound.kind is Kind.PING:
             self._pong(inbound.path, packet, relay)
 
@@ -124,11 +127,13 @@ class HopSocket:
         key = ring.key(opened.key_id)
         assert key is not None  # hop.open has just used it
         if len(self._inbound) >= MAX_HEADERS:
-            forgotten = self._inbound.pop(next(iter(self._inbound)))
-            self._outbound.pop(forgotten.path, None)
+            del self._inbound[next(iter(self._inbound))]
         self._inbound[(header, relay)] = inbound
         if opened.kind is Kind.DATA:
             flags = Flag.DOWNLINK | opened.flags & Flag.TCP
+            self._outbound.pop(path, None)
+            if len(self._outbound) >= MAX_HEADERS:
+                del self._outbound[next(iter(self._outbound))]
             self._outbound[path] = hop.seal(Kind.DATA, flags, opened.client, key)
         return inbound
 
@@ -143,18 +148,19 @@ class HopSocket:
 class DirectSocket:
     """A plain UDP socket for clients that reach this worker without a relay."""
 
-    def __init__(self, bind: tuple[str, int]) -> None:
-        self._socket = udp_socket(bind)
-        self.address: Final = local_address(self._socket)
+    def __init__(self, bound: socket.socket, on_packet: OnPacket) -> None:
+        self._socket = bound
+        self.address: Final = local_address(bound)
         """Where it listens."""
+        self._on_packet = on_packet
 
     def fileno(self) -> int:
-        """For the event loop."""
+        """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, on_packet: OnPacket) -> None:
+    def receive(self, now: float) -> None:
         """Hand over the packets that wait, at most a batch."""
-        receive_batch(self._socket, lambda datagram, source: on_packet(Path(None, source), True, datagram))
+        receive_batch(self._socket, lambda datagram, source: self._on_packet(Path(None, source), True, datagram, now))
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client."""

@@ -1,235 +1,400 @@
-"""One call: ICE, DTLS, media and data channels tied together, and the agent on the other side.
+"""The half of a call that lives on the event loop: the handshake, data channels, the agent, and the call's end.
 
-Packets come in with the path they took and leave on the path that ICE has chosen. The order of a call's life is: the
-first check starts DTLS, the end of DTLS starts media and SCTP and tells the agent, and the call ends by hang-up, by the
-client's goodbye, by its silence, or by a failed handshake. After `end` nothing happens any more.
+The other half, `MediaLeg`, lives on the media loop; the two tell each other what happens and never wait for each other.
+The order of a call's life: its first check starts the handshake, the end of the handshake starts audio, data channels
+and the agent, and the call ends by hang-up, by the client's goodbye, by its silence, by its agent, or by a failed
+handshake. After `end` the client and the agent hear nothing any more; what remains is the record.
 """
 
 import asyncio
-import json
 import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
-from voicefleet.agents.link import AgentLink
-from voicefleet.core.ice_lite import Answer, IceLite, Path
+from voicefleet.agents.link import Agent, AgentLink, InlineAgent
+from voicefleet.core.ice_lite import IceLite
 from voicefleet.core.media.coding import AudioTerms
+from voicefleet.core.media.frame import AudioFrame
+from voicefleet.core.media.pacing import CAPACITY, Flushed
+from voicefleet.core.media.patience import Profile
 from voicefleet.core.media.stream import AudioStream
+from voicefleet.core.media.telephone_event import KeyPress
 from voicefleet.core.sdp.answer import CNAME
 from voicefleet.core.sdp.offer import Offer
-from voicefleet.net.dtls import Dtls, DtlsIdentity, DtlsState
-from voicefleet.net.sctp_adapter import DataChannels
-from voicefleet.wire.demux import PacketKind, classify
+from voicefleet.net.codec_threads import CodecThreads
+from voicefleet.net.dtls import Dtls, DtlsState
+from voicefleet.net.pcm_port import PcmFrame, PcmPort, codec
+from voicefleet.net.sctp_adapter import Sent
+from voicefleet.observability import logs
+from voicefleet.services.transceiver.data_channels import DataChannels
+from voicefleet.services.transceiver.inbox import Inbox
+from voicefleet.services.transceiver.media_leg import LegRecord, MediaLeg, Send
+from voicefleet.services.transceiver.media_loop import MediaLoop
+from voicefleet.services.transceiver.record import EndCause, SessionRecord
 
 GOODBYE: Final = "voicefleet.goodbye"
 """Type of the last event of a call that the transceiver ends."""
 SCTP_PORT: Final = 5000
 REMOTE_MESSAGE: Final = 65536
 """What a client takes in one message if its offer does not say (RFC 8841 section 6.1)."""
-MAX_WAITING_SCTP: Final = 256
-"""SCTP packets that wait for the asyncio side; more is a flood, and SCTP repeats what is dropped."""
+ECHO_IN_HAND: Final = 0.06
+"""Seconds that an inline agent starts with: it speaks as the network lets the caller be heard, and not steadily. As
+much as the jitter buffer waits for a late packet at most in a conversation."""
 
 
-class Send(Protocol):
-    """Sends a packet to the client on a path."""
-
-    def __call__(self, path: Path, packet: bytes) -> None: ...
+_Answer = TypeVar("_Answer")
 
 
-@dataclass(slots=True)
-class Stages:
-    """When each stage of the set-up was reached, in seconds after the offer; None until then."""
-
-    first_check: float | None = None
-    dtls_done: float | None = None
-    first_audio_in: float | None = None
-    first_audio_out: float | None = None
-
-
-@dataclass(slots=True)
 class Session:
-    """A call. Belongs to its worker's thread."""
+    """A call. Belongs to the event loop; a `Voice` to its agent."""
 
-    call_id: str
-    offer: Offer
-    terms: AudioTerms | None
-    config: dict[str, Any]
-    ice: IceLite
-    ssrc: int
-    agent: AgentLink
-    send: Send
-    on_end: Callable[["Session", str], None]
-    created_at: float
-    identity: DtlsIdentity
-    stages: Stages = field(default_factory=Stages)
-    refused: Counter[str] = field(default_factory=Counter)
-    audio: AudioStream | None = None
-    ended: str = ""
-    _dtls: Dtls | None = None
-    _channels: DataChannels | None = None
-    _sctp_in: "asyncio.Queue[bytes]" = field(default_factory=lambda: asyncio.Queue(MAX_WAITING_SCTP))
-    _sctp_task: "asyncio.Task[None] | None" = None
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        offer: Offer,
+        terms: AudioTerms | None,
+        config: dict[str, Any],
+        ice: IceLite,
+        ssrc: int,
+        agent: Agent,
+        dtls: Dtls,
+        media: MediaLoop,
+        inbox: Inbox,
+        send: Send,
+        codecs: CodecThreads,
+        on_end: Callable[["Session", Sequence[bytes]], None],
+        on_closed: Callable[["Session", SessionRecord], None],
+        created_at: float,
+        fingerprint: bytes,
+    ) -> None:
+        self.call_id = call_id
+        self.offer = offer
+        self.terms = terms
+        self.config = config
+        self.ssrc = ssrc
+        self.created_at = created_at
+        self.answered_at = created_at
+        self.dtls_done_at: float | None = None
+        self.cause: EndCause | None = None
+        self.reason = ""
+        self.fingerprint: Final = fingerprint
+        """Of our certificate, as the answer stated it."""
+        self.description_id: Final = secrets.randbits(62)
+        self.version = 1
+        """Of our session description; an ICE restart counts it up."""
+        self.refused: Counter[str] = Counter()
+        self._said_ms = 0.0
+        inline = agent if isinstance(agent, InlineAgent) else None
+        self._link = None if isinstance(agent, InlineAgent) else agent
+        self._media = media
+        self._inbox = inbox
+        self._dtls = dtls
+        self._codecs = codecs
+        self._on_end = on_end
+        self._on_closed = on_closed
+        self._channels: DataChannels | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
 
-    # What comes from the client.
+    # What the media loop tells (media_leg.OtherHalf).
 
-    def on_check(self, path: Path, datagram: bytes, now: float) -> Answer:
-        """A STUN packet for this call; the answer has been sent, with the ClientHello behind the first."""
-        answer = self.ice.on_datagram(datagram, path, now)
-        if answer.datagram is not None:
-            self.send(path, answer.datagram)
-        if self._dtls is None and self.ice.chosen is not None:
-            self.stages.first_check = now - self.created_at
-            self._dtls = Dtls(self.identity, self.offer.credentials.fingerprints, now)
-            self._flush(self._dtls.start())
-        return answer
+    def on_first_check(self, now: float) -> None:
+        """The handshake has begun."""
+        self._expect_timeout(now)
 
-    def on_packet(self, path: Path, packet: bytes, now: float) -> None:
-        """Any other packet of this call."""
-        kind = classify(packet)
-        if kind is PacketKind.RTP and self.audio is not None:
-            if self.audio.on_srtp(packet, now):
-                if self.stages.first_audio_in is None:
-                    self.stages.first_audio_in = now - self.created_at
-                self.ice.on_media(path, now)
-        elif kind is PacketKind.RTCP and self.audio is not None:
-            if self.audio.on_srtcp(packet, now):
-                self.ice.on_media(path, now)
-        elif kind is PacketKind.DTLS and self._dtls is not None:
-            self._on_dtls(packet, now)
-        else:
-            self.refused[kind.name.lower()] += 1
-
-    # What time brings.
-
-    def poll(self, now: float) -> None:
-        """Send what is due, hand over what was heard, notice what has run out."""
-        if self.ice.expired(now):
-            self.end("the client fell silent")
+    def on_dtls(self, datagram: bytes, now: float) -> None:
+        """A DTLS datagram."""
+        if self.cause is not None:
             return
         dtls = self._dtls
-        if dtls is not None and dtls.state is DtlsState.HANDSHAKE:
-            due = dtls.deadline(now)
-            if due is not None and due <= now:
-                dtls.on_timeout(now)
-                self._flush(dtls.outgoing())
-                self._look_at(dtls, now)
-        audio = self.audio
-        if audio is not None:
-            for frame in audio.take_audio():
-                self.agent.on_audio(frame)
-            path = self.ice.chosen
-            if path is not None:
-                packets = audio.poll(now)
-                if packets and self.stages.first_audio_out is None:
-                    self.stages.first_audio_out = now - self.created_at
-                for packet in packets:
-                    self.send(path, packet)
+        for data in dtls.on_datagram(datagram, now):
+            if self._channels is not None:
+                self._channels.put(data, now)
+        self._flush(now)
+        self._look_at_dtls(now)
+
+    def on_audio(self, frames: Sequence[AudioFrame]) -> None:
+        """The caller's audio, as it was encoded."""
+        if self._link is not None:
+            self._tell_agent(self._link.on_audio, frames)
+
+    def on_pcm(self, frame: PcmFrame) -> None:
+        """The caller's audio, decoded."""
+        if self._link is not None:
+            self._tell_agent(self._link.on_pcm, (frame,))
+
+    def on_keys(self, keys: Sequence[KeyPress]) -> None:
+        """Keys that the caller pressed."""
+        if self._link is not None:
+            self._tell_agent(self._link.on_keys, keys)
+
+    def on_silence(self) -> None:
+        """The client's consent has run out."""
+        self.end(EndCause.SILENCE, "the client fell silent")
+
+    def on_failure(self, error: Exception) -> None:
+        """Something on the media loop went wrong."""
+        logs.for_session(__name__, self.call_id).error("call failed", exc_info=error)
+        self.end(EndCause.FAILED, "internal error")
+
+    def on_inline_message(self, channel: str, message: str | bytes) -> None:
+        """The inline agent says this on a data channel."""
+        self.tell(channel, message)
+
+    def on_closed(self, last: LegRecord) -> None:
+        """The other half is gone."""
+        self._on_closed(self, self._record(last, asyncio.get_running_loop().time()))
+
+    # What the client's data channels tell (data_channels.ChannelEvents).
+
+    def on_channel(self, channel: str, opened: bool) -> None:
+        """A data channel is open, or gone."""
+        if self._link is not None:
+            self._tell_agent(self._link.on_channel, channel, opened)
+
+    async def on_message(self, channel: str, message: str | bytes) -> None:
+        """A message on a data channel."""
+        if self.cause is not None:
+            return
+        if self._link is not None:
+            try:
+                await self._link.on_message(channel, message)
+            except Exception as error:
+                self._agent_failed(error)
+        else:
+            self._post(lambda _now: self.leg.message(channel, message))
 
     # What the agent does (voicefleet.agents.link.Voice).
 
-    def say(self, payload: bytes) -> None:
-        """Queue one encoded frame."""
-        if self.audio is not None:
-            self.audio.say(payload, asyncio.get_running_loop().time())
+    @property
+    def queued_ms(self) -> float:
+        """Milliseconds of the agent's audio that have not left; read beside the loop that changes it."""
+        leg = self.leg
+        on_the_way = self._said_ms - leg.taken_ms
+        if leg.port is not None:
+            return on_the_way + leg.port.queued_ms
+        return on_the_way + (leg.audio.playout.queued_ms if leg.audio is not None else 0.0)
 
-    def hush(self) -> float:
-        """Drop what has not been played; the milliseconds that were."""
-        return self.audio.flush().played_ms if self.audio is not None else 0.0
+    def say(self, audio: bytes) -> bool:
+        """Queue audio."""
+        if self.terms is None:
+            return False  # a call of data channels alone
+        length = self._length_ms(audio, self.terms)
+        if self.cause is not None or self.queued_ms + length > CAPACITY * 1000:
+            return False
+        self._said_ms += length
+        self._post(lambda now: self.leg.say(audio, length, now))
+        return True
 
-    def tell(self, channel: str, message: str | bytes) -> bool:
+    def finish(self) -> None:
+        """The agent's turn is complete."""
+        self._post(self.leg.finish)
+
+    async def hush(self) -> Flushed:
+        """Drop what has not left; how many milliseconds were really played."""
+        return await self._ask(lambda _now: self.leg.hush())
+
+    def tell(self, channel: str, message: str | bytes) -> Sent:
         """Send on a data channel."""
-        return self._channels.send(channel, message) if self._channels is not None else False
+        return self._channels.send(channel, message) if self._channels is not None else Sent.NOT_OPEN
+
+    def listen(self, profile: Profile) -> None:
+        """What matters more from now on."""
+        self._post(lambda _now: _set_profile(self.leg, profile))
 
     # The end.
 
     def say_goodbye(self, reason: str) -> None:
         """Tell the client on its data channels that the call will end, and why."""
         if self._channels is not None:
-            self._channels.tell_all(
-                json.dumps({"type": GOODBYE, "event_id": f"event_{secrets.token_hex(8)}", "reason": reason})
-            )
+            self._channels.tell_all({"type": GOODBYE, "reason": reason})
 
     @property
     def delivered(self) -> bool:
-        """Whether the client has acknowledged all messages."""
+        """Whether all messages have left."""
         return self._channels is None or self._channels.delivered
 
-    def end(self, reason: str) -> None:
-        """End the call: BYE and close_notify to the client, the reason to the agent."""
-        if self.ended:
+    def end(self, cause: EndCause, reason: str) -> None:
+        """End the call: BYE and close_notify to the client; the agent's task is cancelled."""
+        if self.cause is not None:
             return
-        self.ended = reason
-        path = self.ice.chosen
-        if path is not None and self.audio is not None:
-            for packet in self.audio.goodbye(asyncio.get_running_loop().time()):
-                self.send(path, packet)
-        if self._sctp_task is not None:
-            self._sctp_task.cancel()
-        if self._dtls is not None:
-            self._dtls.close()
-            self._flush(self._dtls.outgoing())
-        self.agent.on_end(reason)
-        self.on_end(self, reason)
+        self.cause, self.reason = cause, reason
+        now = asyncio.get_running_loop().time()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._dtls.close()
+        self._on_end(self, self._dtls.outgoing(now))
+
+    async def ended(self) -> None:
+        """Returns when what this half had running has ended."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def look(self) -> SessionRecord:
+        """The call as it is now."""
+        leg = await self._ask(lambda _now: self.leg.record())
+        return self._record(leg, asyncio.get_running_loop().time())
 
     # Inside.
 
-    def _on_dtls(self, packet: bytes, now: float) -> None:
+    def _look_at_dtls(self, now: float) -> None:
         dtls = self._dtls
-        assert dtls is not None
-        for data in dtls.on_datagram(packet):
-            try:
-                self._sctp_in.put_nowait(data)
-            except asyncio.QueueFull:
-                self.refused["sctp_flood"] += 1
-        self._flush(dtls.outgoing())
-        self._look_at(dtls, now)
-
-    def _look_at(self, dtls: Dtls, now: float) -> None:
-        if dtls.state is DtlsState.CONNECTED and self.stages.dtls_done is None:
-            self._connected(dtls, now)
+        if dtls.state is DtlsState.CONNECTED:
+            if self.dtls_done_at is None:
+                self._connected(now)
         elif dtls.state is DtlsState.FAILED:
-            self.end(f"DTLS failed: {dtls.failure}")
+            self.end(EndCause.HANDSHAKE, f"DTLS failed: {dtls.failure}")
         elif dtls.state is DtlsState.CLOSED:
-            self.end("the client hung up")
+            self.end(EndCause.CLIENT_LEFT, "the client hung up")
+        else:
+            self._expect_timeout(now)
 
-    def _connected(self, dtls: Dtls, now: float) -> None:
-        self.stages.dtls_done = now - self.created_at
-        if self.terms is not None and dtls.srtp is not None:
-            self.audio = AudioStream(
-                self.terms,
-                dtls.srtp,
-                ssrc=self.ssrc,
-                cname=CNAME,
-                now=now,
-                wall_offset=time.time() - now,
-                random=random.Random(),
-            )
-        if self.offer.application is not None:
-            self._channels = DataChannels(self._send_sctp, self.agent.on_message, self.agent.on_channel)
-            self._sctp_task = asyncio.get_running_loop().create_task(self._run_sctp(self._channels))
-        self.agent.on_start(self)
+    def _expect_timeout(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._dtls.deadline(now)
+        if due is not None and self.cause is None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_timeout)
 
-    async def _run_sctp(self, channels: DataChannels) -> None:
+    def _on_timeout(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._transmit(self._dtls.on_timeout(now))
+        self._look_at_dtls(now)
+
+    def _connected(self, now: float) -> None:
+        self.dtls_done_at = now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._open_audio(now)
         application = self.offer.application
-        assert application is not None
+        if application is not None:
+            self._channels = DataChannels(self._send_sctp, self, self.refused, now, client=self._dtls.client)
+            self._run(
+                self._serve_channels(
+                    self._channels, application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE
+                )
+            )
+        if self._link is not None:
+            self._run(self._serve_agent(self._link))
+
+    def _open_audio(self, now: float) -> None:
+        srtp = self._dtls.srtp
+        if self.terms is None or srtp is None:
+            return
+        audio = AudioStream(
+            self.terms,
+            srtp,
+            ssrc=self.ssrc,
+            cname=CNAME,
+            now=now,
+            wall_offset=time.time() - now,
+            random=random.Random(),
+            prebuffer=0.0 if self._link is not None else ECHO_IN_HAND,
+        )
+        if self._dtls.round_trip is not None:
+            audio.hint_round_trip(self._dtls.round_trip)
+        port = None
+        if self._link is not None and self._link.pcm_rate is not None:
+            port = PcmPort(
+                audio,
+                *codec(self.terms.coding, self._link.pcm_rate),
+                self._codecs,
+                on_pcm=lambda frame: self._inbox.post(self.on_pcm, frame),
+                on_encoded=lambda: self._post(self.leg.refill),
+            )
+        self._post(lambda now: self.leg.open_audio(audio, port, now))
+
+    async def _serve_channels(self, channels: DataChannels, port: int, largest: int) -> None:
+        reason = await channels.run(port, largest)
+        logs.for_session(__name__, self.call_id).info("data channels ended", reason=reason)
+
+    async def _serve_agent(self, link: AgentLink) -> None:
         try:
-            await channels.start(application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE)
-            while True:
-                await channels.on_packet(await self._sctp_in.get())
-        finally:
-            await channels.stop()
+            reason = await link.run(self)
+        except Exception as error:
+            self._agent_failed(error)
+        else:
+            self.say_goodbye(reason)
+            self.end(EndCause.AGENT_LEFT, reason)
+
+    def _tell_agent(self, method: Callable[..., None], *arguments: Any) -> None:
+        if self.cause is None:
+            try:
+                method(*arguments)
+            except Exception as error:
+                self._agent_failed(error)
+
+    def _agent_failed(self, error: Exception) -> None:
+        logs.for_session(__name__, self.call_id).error("agent failed", exc_info=error)
+        self.say_goodbye("the agent failed")
+        self.end(EndCause.AGENT_FAILED, "the agent failed")
+
+    def _length_ms(self, audio: bytes, terms: AudioTerms) -> float:
+        if self._link is not None and self._link.pcm_rate is not None:
+            return len(audio) * 500 / self._link.pcm_rate
+        return terms.coding.samples_of(audio) * 1000 / terms.coding.clock_rate
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _post(self, work: Callable[[float], None]) -> None:
+        """Have something done on the media loop; its mistakes end this call and no other."""
+        leg, media = self.leg, self._media
+        media.post(lambda now: media.guarded(leg, work, now))
+
+    async def _ask(self, question: Callable[[float], _Answer]) -> _Answer:
+        """Have something answered by the media loop. Waits for ever if the call ends meanwhile: its end cancels."""
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._post(lambda now: self._media.aside(_settle, answer, question(now)))
+        return await answer
 
     def _send_sctp(self, data: bytes) -> None:
-        if self._dtls is not None:
-            self._dtls.send(data)
-            self._flush(self._dtls.outgoing())
+        self._dtls.send(data)
+        self._flush(asyncio.get_running_loop().time())
 
-    def _flush(self, datagrams: list[bytes]) -> None:
-        path = self.ice.chosen
-        if path is not None:
-            for datagram in datagrams:
-                self.send(path, datagram)
+    def _flush(self, now: float) -> None:
+        self._transmit(self._dtls.outgoing(now))
+
+    def _transmit(self, datagrams: Sequence[bytes]) -> None:
+        if datagrams:
+            self._post(lambda _now: self.leg.transmit(datagrams))
+
+    def _record(self, leg: LegRecord, now: float) -> SessionRecord:
+        def after(moment: float | None) -> float | None:
+            return None if moment is None else moment - self.created_at
+
+        return SessionRecord(
+            call_id=self.call_id,
+            age=now - self.created_at,
+            cause=self.cause,
+            reason=self.reason,
+            answer=self.answered_at - self.created_at,
+            first_check=after(leg.first_check),
+            dtls_done=after(self.dtls_done_at),
+            first_audio_in=after(leg.first_audio_in),
+            first_audio_out=after(leg.first_audio_out),
+            handshake_round_trip=self._dtls.round_trip,
+            leg=leg,
+            refused=dict(self.refused),
+        )
+
+
+def _settle(answer: "asyncio.Future[_Answer]", value: _Answer) -> None:
+    if not answer.done():
+        answer.set_result(value)
+
+
+def _set_profile(leg: MediaLeg, profile: Profile) -> None:
+    if leg.audio is not None:
+        leg.audio.profile = profile

@@ -1,0 +1,86 @@
+"""What the internal API can ask: of one worker in this process, or of all workers of a pod through their channels."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from voicefleet.core.sdp.answer import RelayAddress
+from voicefleet.services.transceiver.record import EndCause
+from voicefleet.services.transceiver.worker import Created, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How full a transceiver is."""
+
+    calls: int
+    capacity: int
+    draining: bool
+
+
+class Calls(Protocol):
+    """The calls of a transceiver. Besides what is said, `Unavailable` may be raised."""
+
+    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
+        """Take a call; raises `OfferError`."""
+        ...
+
+    async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:
+        """New ICE credentials for a call; raises `NoSuchCall` or `OfferError`."""
+        ...
+
+    async def end(self, call: str) -> None:
+        """Hang up; raises `NoSuchCall`."""
+        ...
+
+    async def look(self, call: str) -> dict[str, Any]:
+        """What is known of a call now; raises `NoSuchCall`."""
+        ...
+
+    async def list(self) -> dict[str, float]:
+        """The ages of all calls."""
+        ...
+
+    def occupancy(self) -> Occupancy:
+        """How full it is."""
+        ...
+
+    def drain(self) -> None:
+        """Take no more calls."""
+        ...
+
+
+class WorkerCalls:
+    """The calls of a worker in this process."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
+        """Take a call."""
+        return self._worker.create(offer, config, relays)
+
+    async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:
+        """New ICE credentials for a call."""
+        return self._worker.restart(self._worker.session(call), offer, relays)
+
+    async def end(self, call: str) -> None:
+        """Hang up."""
+        self._worker.session(call).end(EndCause.HUNG_UP, "hung up")
+
+    async def look(self, call: str) -> dict[str, Any]:
+        """What is known of a call now."""
+        return asdict(await self._worker.session(call).look())
+
+    async def list(self) -> dict[str, float]:
+        """The ages of all calls."""
+        return self._worker.ages()
+
+    def occupancy(self) -> Occupancy:
+        """How full it is."""
+        worker = self._worker
+        return Occupancy(len(worker.sessions), worker.limits.calls, worker.draining)
+
+    def drain(self) -> None:
+        """Take no more calls."""
+        self._worker.draining = True

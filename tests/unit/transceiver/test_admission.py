@@ -1,0 +1,33 @@
+"""Whether a worker takes one more call, and which worker of a pod does."""
+
+import pytest
+
+from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, choose, explained, refusal
+
+LIMITS = AdmissionLimits(calls=10)
+
+
+@pytest.mark.parametrize(
+    ("load", "why", "words"),
+    [
+        (Load(9), None, ""),
+        (Load(10), Refusal.SLOTS, "all 10 slots"),
+        (Load(1, cpu=0.9), Refusal.CPU, "90% busy"),
+        (Load(1, clock_error=0.03), Refusal.CLOCK, "30.0 ms late"),
+        (Load(1, draining=True), Refusal.DRAINING, "draining"),
+        (Load(1, there=False), Refusal.GONE, "not up"),
+    ],
+)
+def test_a_call_is_refused_for_a_reason_that_can_be_read(load: Load, why: Refusal | None, words: str) -> None:
+    assert refusal(load, LIMITS) is why
+    if why is not None:
+        assert words in explained(why, load, LIMITS)
+
+
+def test_the_worker_with_the_fewest_calls_of_those_that_would_takes_the_next() -> None:
+    assert choose([Load(1, there=False), Load(5), Load(2, cpu=0.99), Load(4)], LIMITS) == 3
+
+
+def test_if_no_worker_takes_it_the_refusal_is_of_the_one_that_came_closest() -> None:
+    full, gone = Load(10), Load(0, there=False)
+    assert choose([gone, full], LIMITS) == (Refusal.SLOTS, full)
