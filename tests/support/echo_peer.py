@@ -1,6 +1,7 @@
 """The far end of the hop without a transceiver: answers checks with the right password and echoes everything else."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -132,12 +133,19 @@ class EchoPeer(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def echo_peer(
-    ring: KeyRing, host: str = "127.0.0.1", port: int = 0, generation: int = 1
+    ring: KeyRing,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    generation: int = 1,
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[EchoPeer]:
     """A peer that listens."""
     peer = EchoPeer(ring, generation)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: peer, local_addr=(host, port))
+    if bound is not None:
+        transport, _ = await loop.create_datagram_endpoint(lambda: peer, sock=bound)
+    else:
+        transport, _ = await loop.create_datagram_endpoint(lambda: peer, local_addr=(host, port))
     try:
         yield peer
     finally:

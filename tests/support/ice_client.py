@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tests.support.facts import DEADLINE
@@ -18,7 +19,9 @@ RETRANSMIT = 0.1
 class IceClient(asyncio.DatagramProtocol):
     """One 4-tuple after another towards one relay."""
 
-    def __init__(self, relay: Address, token: str, ring: KeyRing, ssrc: int) -> None:
+    def __init__(
+        self, relay: Address, token: str, ring: KeyRing, ssrc: int, bound: Callable[[], socket.socket] | None = None
+    ) -> None:
         self.relay = relay
         self.token = token
         self.ring = ring
@@ -30,6 +33,8 @@ class IceClient(asyncio.DatagramProtocol):
         """Whatever arrived, in order."""
         self.responses: asyncio.Queue[stun.Message] = asyncio.Queue()
         self._transport: asyncio.DatagramTransport | None = None
+        self._bound = bound
+        """Makes its sockets, where these are to be elsewhere than on loopback."""
         self._arrived = asyncio.Event()
 
     @property
@@ -48,7 +53,11 @@ class IceClient(asyncio.DatagramProtocol):
         """From now on it sends from another port; the old one is closed."""
         old = self._transport
         host = ("::1" if ":" in self.relay[0] else "127.0.0.1") if old is None else self.address[0]
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, local_addr=(host, 0))
+        loop = asyncio.get_running_loop()
+        if self._bound is not None:
+            transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._bound())
+        else:
+            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, 0))
         self._transport = transport
         if old is not None:
             old.close()
@@ -139,9 +148,11 @@ def password_of(token: str, ring: KeyRing) -> bytes:
 
 
 @asynccontextmanager
-async def ice_client(relay: Address, token: str, ring: KeyRing, ssrc: int = 7) -> AsyncIterator[IceClient]:
+async def ice_client(
+    relay: Address, token: str, ring: KeyRing, ssrc: int = 7, bound: Callable[[], socket.socket] | None = None
+) -> AsyncIterator[IceClient]:
     """A client that has a socket."""
-    client = IceClient(relay, token, ring, ssrc)
+    client = IceClient(relay, token, ring, ssrc, bound)
     await client.rebind()
     try:
         yield client

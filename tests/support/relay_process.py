@@ -6,13 +6,15 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.facts import DEADLINE
+from tests.support.namespaces import Namespace
 from voicefleet.contract import Env, HealthPath
 from voicefleet.wire.keyring import KeyRing
 
@@ -22,11 +24,20 @@ Address = tuple[str, int]
 class RelayProcess:
     """One relay at one address over its deaths."""
 
-    def __init__(self, directory: Path, ring: KeyRing, host: str, settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        ring: KeyRing,
+        host: str,
+        settings: dict[str, str],
+        namespace: Namespace | None = None,
+    ) -> None:
         self.key_file = directory / "keyring.json"
         self.key_file.write_bytes(ring.dump())
-        self.address: Address = (host, free_port(socket.SOCK_DGRAM, host))
-        self.health: Address = ("127.0.0.1", free_port(socket.SOCK_STREAM))
+        self._namespace = namespace
+        with self._inside():
+            self.address: Address = (host, free_port(socket.SOCK_DGRAM, host))
+            self.health: Address = ("127.0.0.1", free_port(socket.SOCK_STREAM))
         shown = f"[{host}]:{self.address[1]}" if ":" in host else f"{host}:{self.address[1]}"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(Env.PREFIX)}
         self.environment = {
@@ -57,6 +68,7 @@ class RelayProcess:
     async def launch(self) -> None:
         """Start it, and do not wait."""
         self.process = await asyncio.create_subprocess_exec(
+            *(() if self._namespace is None else self._namespace.enter),
             *(sys.executable, "-m", "voicefleet.services.relay"),
             env=self.environment,
             stdout=asyncio.subprocess.PIPE,
@@ -83,14 +95,14 @@ class RelayProcess:
     async def probe(self, path: str) -> int:
         """The status that a kubelet gets; 0 while nobody listens."""
         try:
-            async with aiohttp.ClientSession() as http, http.get(self._url(path)) as answer:
+            async with self._http() as http, http.get(self._url(path)) as answer:
                 return answer.status
         except aiohttp.ClientConnectionError:
             return 0
 
     async def metrics(self) -> dict[str, float]:
         """Each sample by its name and labels, as `name{reason=x}`."""
-        async with aiohttp.ClientSession() as http, http.get(self._url(HealthPath.METRICS)) as answer:
+        async with self._http() as http, http.get(self._url(HealthPath.METRICS)) as answer:
             text = await answer.text()
         return {
             sample.name
@@ -131,6 +143,17 @@ class RelayProcess:
         await self._reading
         return status
 
+    def _inside(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._namespace is None else self._namespace.entered()
+
+    def _http(self) -> aiohttp.ClientSession:
+        def socket_inside(address: AddrInfoType) -> socket.socket:
+            family, kind, protocol, _, _ = address
+            with self._inside():
+                return socket.socket(family, kind, protocol)
+
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=socket_inside))
+
     def _url(self, path: str) -> str:
         return f"http://{self.health[0]}:{self.health[1]}{path}"
 
@@ -150,10 +173,11 @@ def free_port(kind: socket.SocketKind, host: str = "127.0.0.1") -> int:
 
 @asynccontextmanager
 async def relay_process(
-    directory: Path, ring: KeyRing, host: str = "127.0.0.1", **settings: str
+    directory: Path, ring: KeyRing, host: str = "127.0.0.1", *, namespace: Namespace | None = None, **settings: str
 ) -> AsyncIterator[RelayProcess]:
     """A relay that is ready; settings by the names of their variables."""
-    relay = RelayProcess(directory, ring, host, {f"{Env.PREFIX}{name}": value for name, value in settings.items()})
+    named = {f"{Env.PREFIX}{name}": value for name, value in settings.items()}
+    relay = RelayProcess(directory, ring, host, named, namespace)
     await relay.start()
     try:
         yield relay

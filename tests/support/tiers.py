@@ -57,6 +57,14 @@ NETWORKS: Final = Part(
     commands=("ip", "nft"),
     namespaces=True,
 )
+KERNEL_TIER: Final = Part(
+    "kernel tier",
+    "the relay's program in the kernel, compiled and loaded",
+    ("clang", "libbpf-dev", "libbpf1", "iproute2", "ethtool"),
+    commands=("clang", "ip", "ethtool"),
+    libraries=("libbpf.so.1",),
+    namespaces=True,
+)
 SPEECH: Final = Part(
     "speech", "what a caller says, and how loud it came out", ("espeak-ng", "sox"), ("espeak-ng", "sox")
 )
@@ -86,7 +94,7 @@ TIERS: Final = (
         Runner.EACH_CORE,
         300,
         needs=(REDIS,),
-        uses=(NETWORKS, SPEECH, COTURN),
+        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN),
     ),
     Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
     Tier("cluster", "the operator in a real Kubernetes", Runner.ALONE, 1200, needs=(CONTAINERS,), uses=(CHROMIUM,)),

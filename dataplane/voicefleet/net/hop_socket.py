@@ -29,13 +29,14 @@ _ANCILLARY: Final = socket.CMSG_SPACE(_SEGMENT.size)
 class HopSocket:
     """One address that transceivers answer to; of one packet process alone."""
 
-    def __init__(self, bound: socket.socket) -> None:
+    def __init__(self, bound: socket.socket, *, trains: bool = True) -> None:
+        """Without `trains` datagrams come one by one: the network card joins them before a kernel program sees them."""
         self.socket: Final = bound
         self.local: Final = local_address(bound)
         self.v6: Final = bound.family == socket.AF_INET6
         bound.setsockopt(*((socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.v6 else (socket.IPPROTO_IP, _IP_RECVERR)), 1)
         try:
-            bound.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+            bound.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, int(trains))
         except OSError:
             pass  # datagrams come one by one
         self.send: Final = bound.sendto

@@ -77,6 +77,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
             {
                 Env.LISTEN: relay,
                 Env.HOP_NETWORKS: f"{LOOPBACK}/32",
+                Env.DATAPATH: "Userspace",  # nothing on this machine's interfaces is changed
                 Env.WORKERS: "1",
                 Env.DRAIN_DEADLINE: DRAIN,
             },

@@ -1,5 +1,6 @@
 """The seam to the kernel tier: what the packet loop tells it, and what it asks. Userspace is complete without it."""
 
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from voicefleet.core.relay.flow import Flow
@@ -14,6 +15,30 @@ class FastFlow(NamedTuple):
     uplink_bytes: int
     downlink_packets: int
     downlink_bytes: int
+
+
+class Refused(StrEnum):
+    """Why a flow stays in userspace."""
+
+    TCP = "tcp"
+    FULL = "full"
+    """The maps have no room."""
+    NO_ROUTE = "no_route"
+    """No way over an Ethernet interface: client or transceiver is on this machine, or nowhere."""
+    ADDRESS = "address"
+    """Link-local addresses, and IP versions that nothing is bound to."""
+    SYSTEM = "system"
+
+
+class FastTotals(NamedTuple):
+    """What the kernel did for one packet process."""
+
+    flows: int = 0
+    """Installed now."""
+    uplink_packets: int = 0
+    uplink_bytes: int = 0
+    downlink_packets: int = 0
+    downlink_bytes: int = 0
 
 
 class FastPath(Protocol):
@@ -34,8 +59,14 @@ class FastPath(Protocol):
     def seen(self, flow: Flow) -> FastFlow | None:
         """Counters of one flow; None when it is not installed."""
 
+    def totals(self) -> FastTotals:
+        """What it did since this packet process began."""
+
+    def refusals(self) -> dict[Refused, int]:
+        """How many flows it did not take, by reason."""
+
     def close(self) -> None:
-        """Detaches; every flow is in userspace again."""
+        """Every flow is in userspace again."""
 
 
 class NoFastPath:
@@ -52,5 +83,13 @@ class NoFastPath:
         """Nothing was ever installed."""
         return None
 
+    def totals(self) -> FastTotals:
+        """Nothing was done."""
+        return FastTotals()
+
+    def refusals(self) -> dict[Refused, int]:
+        """Nothing was asked for."""
+        return dict.fromkeys(Refused, 0)
+
     def close(self) -> None:
-        """Nothing to detach."""
+        """Nothing to give back."""

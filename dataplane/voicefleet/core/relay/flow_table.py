@@ -4,6 +4,7 @@ Promises: never more flows than `Limits` say, in all, pending, per address, per 
 its time, though nothing scans the table (flows wait in buckets of one second).
 """
 
+from collections.abc import Sequence
 from ipaddress import IPv6Address
 
 from voicefleet.core.relay.counters import Counters, Drop
@@ -102,10 +103,9 @@ class FlowTable:
             if flow.peer.replies.get(header) is flow:
                 del flow.peer.replies[header]
 
-    def silent(self, token: bytes, now: float) -> Flow | None:
-        """The flow of a call that has been silent longest, if that is long enough to give its place to a new one."""
-        flow = min(self._per_token.get(token, ()), key=_last_seen, default=None)
-        return flow if flow is not None and now - flow.seen >= self._limits.shed_idle else None
+    def of_token(self, token: bytes) -> Sequence[Flow]:
+        """The flows of one call; few."""
+        return self._per_token.get(token, ())
 
     def due(self, now: float) -> list[Flow]:
         """Flows whose time has come to be looked at; each is either removed or given back by `look_again`."""
@@ -159,7 +159,3 @@ class FlowTable:
 def network_of(host: str) -> str | bytes:
     """The /24 or /64 that an address is in, as a key."""
     return IPv6Address(host).packed[:8] if ":" in host else host[: host.rindex(".")]
-
-
-def _last_seen(flow: Flow) -> float:
-    return flow.seen

@@ -117,9 +117,7 @@ class Forwarder:
         if flow.state is FlowState.PENDING:
             until = flow.check_at + self._known.limits.pending_for
         else:
-            if flow.accelerated:
-                flow.seen = max(flow.seen, self._known.around.seen_elsewhere(flow))
-            until = flow.seen + self._known.limits.idle
+            until = self._known.last_seen(flow) + self._known.limits.idle
         if until > now:
             self._known.table.look_again(flow, until)
             return

@@ -71,6 +71,17 @@ class Knowledge:
             flow for flows in (self.table.confirmed, self.table.pending) for flow in flows.values() if flow.peer is peer
         ]
 
+    def last_seen(self, flow: Flow) -> float:
+        """When the flow's client was heard last, by whoever forwards it."""
+        if flow.accelerated:
+            flow.seen = max(flow.seen, self.around.seen_elsewhere(flow))
+        return flow.seen
+
+    def silent(self, token: bytes, now: float) -> Flow | None:
+        """The flow of a call that has been silent longest, if that is long enough to give its place to a new one."""
+        flow = min(self.table.of_token(token), key=self.last_seen, default=None)
+        return flow if flow is not None and now - flow.seen >= self.limits.shed_idle else None
+
     def end(self, flow: Flow) -> Ended:
         """Removes a flow from everywhere."""
         self.table.remove(flow)

@@ -111,6 +111,7 @@ class Uplink:
         if isinstance(found, Drop):
             return self._known.drop(found)
         flow = found
+        again = flow.accelerated and flow.via is not via
         flow.via = via
         flow.seen = now
         flow.check = transaction
@@ -126,8 +127,9 @@ class Uplink:
             peer.doubt(flow, now)
         if flow.header[6] != self._known.key.key_id:
             flow.header = self._known.seal(client, Flag(flow.header[3]))
-            if flow.accelerated:
-                actions.append(Accelerate(flow))
+            again = flow.accelerated
+        if again:
+            actions.append(Accelerate(flow))
         actions.append(ToTransceiver(peer, flow.header, packet))
         return actions
 
@@ -151,7 +153,7 @@ class Uplink:
             self._known.counters.flows_rerouted += 1
         header = self._known.seal(client, Flag(0))
         opened = self._known.table.open(client, via, peer, header, token, now)
-        if opened is Drop.TOKEN_FULL and (silent := self._known.table.silent(token, now)):
+        if opened is Drop.TOKEN_FULL and (silent := self._known.silent(token, now)):
             actions.append(self._known.end(silent))
             self._known.counters.flows_shed += 1
             opened = self._known.table.open(client, via, peer, header, token, now)

@@ -7,6 +7,7 @@ from voicefleet.contract import Component
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.observability import logs
 from voicefleet.services.relay.control import serve
+from voicefleet.services.relay.datapath import DatapathRefused
 from voicefleet.services.relay.ports import PortInUse
 from voicefleet.services.relay.settings import RelaySettings
 
@@ -17,6 +18,9 @@ def main() -> None:
     logs.configure(Component.RELAY, format=settings.log_format, level=settings.log_level)
     try:
         asyncio.run(serve(settings))
+    except DatapathRefused as refusal:
+        logs.logger(__name__).error("kernel datapath is a must, and not possible here", reason=str(refusal))
+        sys.exit(1)
     except PortInUse as error:
         logs.logger(__name__).error("cannot listen", reason=str(error))
         sys.exit(1)

@@ -21,6 +21,7 @@ from voicefleet.net.session_map import FLOW_SECONDS, LOOKUP_BOUND, REFRESH, Flow
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability import health, metrics
 from voicefleet.observability.shared_counters import SharedCounterMetrics, SharedCounters
+from voicefleet.services.relay import datapath
 from voicefleet.services.relay.ledger import REFRESHES, Ledger
 from voicefleet.services.relay.messages import Ended, Flows, Found, LookUps, Message, Suspect
 from voicefleet.services.relay.metrics import FLOWS, LAYOUT, TURNED_AT
@@ -63,14 +64,18 @@ class Control:
         ports = bind_ports(
             settings.listen, settings.hop_listen, settings.hop_networks, self._processes, settings.state_directory
         )
+        self._datapath = datapath.choose(settings, ports)
         self._workers = [
-            PacketWorker(number, shared, each, partial(self._ledger.records, number), self._hear)
+            PacketWorker(
+                number, shared, each, self._datapath.handles, partial(self._ledger.records, number), self._hear
+            )
             for number, each in enumerate(ports)
         ]
         for collector in (
             self._health,
             FileMetrics(self._keys),
             SharedCounterMetrics(self._counters),
+            self._datapath,
             self._link,
             self._flow_map,
             self._directory,
@@ -95,6 +100,7 @@ class Control:
                     self._look_up(),
                     self._refresh(),
                     self._watch_transceivers(),
+                    self._datapath.run(),
                 )
             ]
             while not stopping.is_set() and not all(map(self._turned_at, range(self._processes))):
@@ -115,6 +121,10 @@ class Control:
             await self._heartbeat.goodbye()
             for task in background:
                 task.cancel()
+
+    def close(self) -> None:
+        """Leave nothing behind in the kernel."""
+        self._datapath.close()
 
     # --- packet processes -----------------------------------------------------------------------------------------
 
@@ -201,4 +211,8 @@ async def serve(settings: RelaySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with tempfile.TemporaryDirectory(prefix="voicefleet-relay-") as directory:
-        await Control(settings, Path(directory) / "counters").run(stopping)
+        control = Control(settings, Path(directory) / "counters")
+        try:
+            await control.run(stopping)
+        finally:
+            control.close()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from voicefleet.core.relay.counters import Counters, Drop
+from voicefleet.core.relay.fast_path import FastPath, Refused
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.observability.shared_counters import Kind, Layout, Series
 from voicefleet.services.relay.packet_loop import Turns
@@ -12,6 +13,8 @@ _PACKETS: Final = "voicefleet_relay_packets"
 _BYTES: Final = "voicefleet_relay_bytes"
 _DROPS: Final = "voicefleet_relay_dropped_packets"
 FLOWS: Final = "voicefleet_relay_flows"
+KERNEL_FLOWS: Final = "voicefleet_relay_kernel_flows"
+_REFUSED: Final = "voicefleet_relay_kernel_refused_flows"
 _EVENTS: Final = "voicefleet_relay_events"
 _BATCHES: Final = "voicefleet_relay_batch_packets"
 _BUSY: Final = "voicefleet_relay_loop_busy_seconds"
@@ -41,10 +44,17 @@ _EVENT_NAMES: Final = (
 
 LAYOUT: Final = Layout(
     [
-        Series(_PACKETS, "Packets forwarded.", labels={"direction": "uplink", "tier": "userspace"}),
-        Series(_PACKETS, "Packets forwarded.", labels={"direction": "downlink", "tier": "userspace"}),
-        Series(_BYTES, "Octets of the packets forwarded.", labels={"direction": "uplink", "tier": "userspace"}),
-        Series(_BYTES, "Octets of the packets forwarded.", labels={"direction": "downlink", "tier": "userspace"}),
+        *(
+            Series(name, text, labels={"direction": direction, "tier": tier})
+            for tier in ("userspace", "kernel")
+            for direction in ("uplink", "downlink")
+            for name, text in ((_PACKETS, "Packets forwarded."), (_BYTES, "Octets of the packets forwarded."))
+        ),
+        Series(KERNEL_FLOWS, "Confirmed flows that the kernel forwards.", Kind.GAUGE),
+        *(
+            Series(_REFUSED, "Flows that the kernel tier did not take, by reason.", labels={"reason": reason.value})
+            for reason in Refused
+        ),
         *(Series(_DROPS, "Packets that went nowhere, by reason.", labels={"reason": drop.value}) for drop in Drop),
         *(Series(_EVENTS, "What happened to flows.", labels={"event": name}) for name in _EVENT_NAMES),
         Series(FLOWS, "Flows in the table.", Kind.GAUGE, labels={"state": "confirmed"}),
@@ -58,14 +68,21 @@ LAYOUT: Final = Layout(
 )
 
 
-def values(forwarder: Forwarder, turns: Turns, untold: int, now: float) -> Sequence[int]:
+def values(forwarder: Forwarder, fast_path: FastPath, turns: Turns, untold: int, now: float) -> Sequence[int]:
     """The numbers of one packet process, in the layout's order."""
     counters: Counters = forwarder.counters
+    kernel = fast_path.totals()
     return (
         counters.uplink_packets,
-        counters.downlink_packets,
         counters.uplink_bytes,
+        counters.downlink_packets,
         counters.downlink_bytes,
+        kernel.uplink_packets,
+        kernel.uplink_bytes,
+        kernel.downlink_packets,
+        kernel.downlink_bytes,
+        kernel.flows,
+        *fast_path.refusals().values(),
         *counters.drops.values(),
         *(getattr(counters, name) for name in _EVENT_NAMES),
         len(forwarder.table.confirmed),

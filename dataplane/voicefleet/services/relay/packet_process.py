@@ -24,6 +24,8 @@ from voicefleet.core.relay.knowledge import Surroundings
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.descriptor_channel import Closed, DescriptorChannel
 from voicefleet.net.hop_socket import HopSocket
+from voicefleet.net.kernel_path import KernelPath
+from voicefleet.net.kernel_program import KernelHandles
 from voicefleet.net.key_file import KeyFile
 from voicefleet.net.public_socket import PublicSocket
 from voicefleet.observability import logs
@@ -52,11 +54,12 @@ class PacketProcess:
     """Everything that one packet process has."""
 
     def __init__(
-        self, settings: RelaySettings, counters: CounterWriter, control: DescriptorChannel, fast_path: FastPath
+        self, settings: RelaySettings, counters: CounterWriter, control: DescriptorChannel, kernel: KernelPath | None
     ) -> None:
         self._counters = counters
         self._control = control
-        self._fast_path = fast_path
+        self._kernel = kernel
+        self._fast_path: FastPath = kernel or NoFastPath()
         self._keys = KeyFile(settings.key_file)
         self._drain_until: float | None = None
         self._public: list[PublicSocket] = []
@@ -76,6 +79,8 @@ class PacketProcess:
         self._forwarder = Forwarder(ring, self._minting, around, settings.limits(), time.monotonic())
         self._loop = PacketLoop(self._forwarder, time.monotonic, self._on_tick, self._on_event)
         self._loop.serve(control, self._hear)
+        if kernel is not None:
+            self._loop.serve(kernel, lambda _event, now: kernel.reroute(now))
 
     def run(self) -> None:
         """Forward packets until it is time to end."""
@@ -128,8 +133,10 @@ class PacketProcess:
             if self._reading:
                 self._loop.serve_public(public)
         elif role is Role.HOP:
-            hop = HopSocket(bound)
+            hop = HopSocket(bound, trains=self._kernel is None)
             self._hops.append(hop)
+            if self._kernel is not None:
+                self._kernel.add_hop(hop.local)
             self._loop.add_hop(hop)
             if self._reading:
                 self._loop.serve_hop(hop)
@@ -200,9 +207,11 @@ class PacketProcess:
         if changed is not None or minting is not self._minting or len(ring.keys) != self._accepted:
             self._minting, self._accepted = minting, len(ring.keys)
             self._forwarder.use_keys(ring, minting)
+        if self._kernel is not None:
+            self._kernel.tend(now)
         if self._news:
             self._tell()
-        self._counters.publish(values(self._forwarder, self._loop.turns, self._control.lost, now))
+        self._counters.publish(values(self._forwarder, self._fast_path, self._loop.turns, self._control.lost, now))
         if self._drain_until is not None and (not len(self._forwarder.table) or now >= self._drain_until):
             self._loop.stop()
 
@@ -230,7 +239,7 @@ def _wildcards_first(public: PublicSocket) -> bool:
 
 
 def main() -> None:
-    """The entry point: worker number, path of the shared counters, descriptor of the channel."""
+    """The entry point: worker number, path of the shared counters, descriptor of the channel, the kernel's handles."""
     worker, path, descriptor = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     # Only the control process decides about an end; Ctrl-C reaches the whole group.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -239,7 +248,17 @@ def main() -> None:
     logs.configure(Component.RELAY, format=settings.log_format, level=settings.log_level)
     counters = SharedCounters.attach(LAYOUT, path).writer(worker)
     control = DescriptorChannel(socket.socket(fileno=descriptor))
-    PacketProcess(settings, counters, control, NoFastPath()).run()
+    PacketProcess(settings, counters, control, _kernel_path(sys.argv[4:], worker)).run()
+
+
+def _kernel_path(handles: list[str], worker: int) -> KernelPath | None:
+    if not handles:
+        return None
+    try:
+        return KernelPath(KernelHandles.parse(handles[0]), worker)
+    except OSError as error:
+        logs.logger(__name__).error("kernel program cannot be used; userspace forwards", reason=str(error))
+        return None
 
 
 if __name__ == "__main__":

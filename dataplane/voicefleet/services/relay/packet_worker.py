@@ -10,6 +10,7 @@ from typing import Final
 from voicefleet.core.relay.flow_record import FlowRecord
 from voicefleet.net.child_process import die_with_parent
 from voicefleet.net.descriptor_channel import Closed, DescriptorChannel
+from voicefleet.net.kernel_program import KernelHandles
 from voicefleet.services.relay import messages
 from voicefleet.services.relay.messages import Drain, Message, Pause, Paused, Remember, Resume, Take
 from voicefleet.services.relay.ports import ProcessPorts
@@ -30,12 +31,14 @@ class PacketWorker:
         number: int,
         counters: Path,
         ports: ProcessPorts,
+        kernel: KernelHandles | None,
         records: Callable[[], Iterable[FlowRecord]],
         heard: Callable[[int, Message], None],
     ) -> None:
         self._number = number
         self._counters = counters
         self._ports = ports
+        self._kernel = kernel
         self._records = records
         self._heard = heard
         self._channel: DescriptorChannel | None = None
@@ -91,12 +94,14 @@ class PacketWorker:
     async def _one_life(self) -> int:
         channel, theirs = DescriptorChannel.pair()
         loop = asyncio.get_running_loop()
+        kernel = self._kernel
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "voicefleet.services.relay.packet_process"),
                 *(str(self._number), str(self._counters), str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
+                *(() if kernel is None else (kernel.text(),)),
+                pass_fds=(theirs.fileno(), *(() if kernel is None else kernel.descriptors)),
                 preexec_fn=die_with_parent,
             )
         self._channel = channel

@@ -1,6 +1,7 @@
 """What a relay is told when it starts."""
 
 from dataclasses import replace
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -12,6 +13,16 @@ from voicefleet.core.relay.limits import Limits
 from voicefleet.net.cpu_quota import usable_cores
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import Address, Duration, HostPort, Network
+
+
+class Datapath(StrEnum):
+    """Which tier a relay is told to forward by."""
+
+    AUTO = "Auto"
+    """The kernel where it can, else userspace."""
+    KERNEL = "Kernel"
+    """The kernel, or do not start."""
+    USERSPACE = "Userspace"
 
 
 class RelaySettings(ServiceSettings):
@@ -34,6 +45,9 @@ class RelaySettings(ServiceSettings):
     """Packet processes; 0 makes it one for each core that this container may use."""
     drain_deadline: Duration = 30.0
     """How long live flows are forwarded after SIGTERM."""
+    datapath: Datapath = Datapath.AUTO
+    """What forwards confirmed flows: `Kernel` is a program in the kernel (it takes CAP_BPF and CAP_NET_ADMIN; without
+    them a relay does not start), `Userspace` the packet processes, `Auto` the kernel where it can be."""
     max_flows: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
     """Flows that the relay remembers at most; each takes about a kilobyte. At the bound, old flows stay."""
     flow_idle: Annotated[Duration, Field(ge=1.0)] = 30.0
