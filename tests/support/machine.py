@@ -73,8 +73,10 @@ def _loads(library: str) -> bool:
 
 
 def _search_path() -> str:
-    """PATH with the folders of the administrator's commands, which a user's own may leave out."""
-    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+    """PATH with folders that a user's own may leave out: those of the administrator's commands, and Go's."""
+    return os.pathsep.join(
+        (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/go/bin")
+    )
 
 
 @functools.cache

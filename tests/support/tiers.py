@@ -83,6 +83,8 @@ CONTAINERS: Final = Part(
     commands=("containerd", "runc", "ip", "nft", "debootstrap", "gcc", "bc"),
     namespaces=True,
 )
+ETCD: Final = Part("etcd", "what Kubernetes keeps its objects in", ("etcd-server",), ("etcd",))
+GO: Final = Part("Go", "builds Kubernetes from its modules, once: https://go.dev/dl, 1.21 or newer", (), ("go",))
 ATHERIS: Final = Part("atheris", "the fuzzer; its wheel is for x86-64 and Python 3.11 to 3.14", (), or_module="atheris")
 
 TIERS: Final = (
@@ -97,7 +99,14 @@ TIERS: Final = (
         uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN),
     ),
     Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
-    Tier("cluster", "the operator in a real Kubernetes", Runner.ALONE, 1200, needs=(CONTAINERS,), uses=(CHROMIUM,)),
+    Tier(
+        "cluster",
+        "the operator in a real Kubernetes",
+        Runner.ALONE,
+        1200,
+        needs=(ETCD, GO),
+        uses=(CONTAINERS, REDIS, CHROMIUM),
+    ),
     Tier("chaos", "parts die while calls go on", Runner.ALONE, 1200, needs=(NETWORKS, REDIS), uses=(SPEECH, CHROMIUM)),
     Tier("fuzz", "hostile bytes into every decoder", Runner.FUZZER, 0, needs=(ATHERIS,)),
 )

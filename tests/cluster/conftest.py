@@ -1,0 +1,37 @@
+"""One control plane for all tests of the tier; each test has a namespace of its own in it."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.kubernetes.programs import BuildError, programs
+from voicefleet_operator.api.crds import definition
+from voicefleet_operator.api.kinds import KINDS
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def plane() -> AsyncIterator[ControlPlane]:
+    """Kubernetes with the four kinds."""
+    try:
+        built = programs()
+    except BuildError as error:
+        pytest.fail(f"Kubernetes could not be built: {error}", pytrace=False)
+    async with control_plane(built) as running:
+        running.start_garbage_collector()
+        running.apply(*(definition(kind) for kind in KINDS.values()))
+        established = [f"crd/{kind.crd}" for kind in KINDS.values()]
+        waited = running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *established)
+        assert waited.returncode == 0, waited.stderr
+        yield running
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A namespace that is removed after the test."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    plane.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,103 @@
+"""Every example applies as it stands, and one of them leaves nothing out."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.kubernetes.control_plane import ControlPlane
+from voicefleet_operator.api.kinds import KINDS
+from voicefleet_operator.api.schema import schema
+
+EXAMPLES = sorted(Path("docs/examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_applies_as_it_stands(plane: ControlPlane, namespace: str, path: Path) -> None:
+    ran = plane.kubectl("apply", "--server-side", "--validate=strict", "-n", namespace, "-f", str(path))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("serverside-applied") == len(list(yaml.safe_load_all(path.read_text())))
+
+
+def test_one_example_names_every_field_of_every_kind() -> None:
+    documents = list(yaml.safe_load_all(Path("docs/examples/every-field.yaml").read_text()))
+    for kind in KINDS.values():
+        specs = [each["spec"] for each in documents if each["kind"] == kind.name]
+        missing = {path for path in _paths(schema(kind.spec)) if not any(_has(spec, path) for spec in specs)}
+        assert not missing, f"{kind.name}: not in the example"
+
+
+def test_kubectl_shows_the_four_kinds_under_one_category(plane: ControlPlane, namespace: str) -> None:
+    plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/regions.yaml")
+    shown = plane.kubectl("get", "voice", "-n", namespace).stdout
+    for name in ("voicefleet.voicefleet.dev/world", "relaypool.voicefleet.dev/fra", "scalingpolicy.voicefleet.dev/eu"):
+        assert name in shown
+    for short, columns in {
+        "vf": ("READY", "CALLS", "CAPACITY", "ENDPOINT", "AGE"),
+        "rp": ("READY", "RELAYS", "FLOWS", "REGION", "ADDRESS", "AGE"),
+        "ts": ("READY", "CALLS", "CAPACITY", "PODS", "REGION", "AGE"),
+        "vsp": ("READY", "TARGET", "MIN", "MAX", "NOW", "WANTS", "AGE"),
+    }.items():
+        header = plane.kubectl("get", short, "-n", namespace).stdout.splitlines()[0].split()
+        assert [column for column in columns if column not in header] == []
+
+
+def test_kubectl_scale_reaches_pools_and_shards(plane: ControlPlane, namespace: str) -> None:
+    plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/smallest.yaml")
+    for target in ("rp/edge", "ts/main"):
+        scaled = plane.kubectl("scale", target, "--replicas=4", "-n", namespace)
+        assert scaled.returncode == 0, scaled.stderr
+        assert plane.kubectl("get", target, "-n", namespace, "-o", "jsonpath={.spec.replicas}").stdout == "4"
+
+
+def test_kubectl_explains_every_field(plane: ControlPlane) -> None:
+    for kind in KINDS.values():
+        for path in _paths(schema(kind.spec), described=True):
+            assert path, f"{kind.name} has a field without a description"
+    text = plane.kubectl("explain", "relaypool.spec.expose.type").stdout
+    assert "HostPort" in text and "the fastest" in text
+
+
+def _paths(document: dict[str, Any], *, described: bool = False, before: str = "") -> Iterator[str]:
+    for name, each in document.get("properties", {}).items():
+        path = f"{before}.{name}".lstrip(".")
+        if described and not each.get("description"):
+            yield ""
+        inner = each.get("items", each) if each.get("type") == "array" else each
+        if inner.get("properties"):
+            yield from _paths(inner, described=described, before=path)
+        else:
+            yield path
+
+
+def _has(spec: Any, path: str) -> bool:
+    head, _, rest = path.partition(".")
+    if isinstance(spec, list):
+        return any(_has(each, path) for each in spec)
+    if not isinstance(spec, dict) or head not in spec:
+        return False
+    return not rest or _has(spec[head], rest)
+
+
+def test_the_api_server_fills_in_what_the_operator_would(plane: ControlPlane, namespace: str) -> None:
+    plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/smallest.yaml")
+    for target, kind in (("vf/demo", "VoiceFleet"), ("rp/edge", "RelayPool"), ("ts/main", "TransceiverShard")):
+        filled = json.loads(plane.kubectl("get", target, "-n", namespace, "-o", "json").stdout)["spec"]
+        model = KINDS[kind].spec
+        written = model.model_validate({"fleetRef": "demo"} if kind != "VoiceFleet" else {})
+        assert model.model_validate(filled) == written
+        assert filled == _without_none(written.model_dump(mode="json", by_alias=True)) | _spelled(filled)
+
+
+def _without_none(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: _without_none(value) for key, value in document.items() if value is not None}
+    return document
+
+
+def _spelled(document: dict[str, Any]) -> dict[str, Any]:
+    """Durations can be spelled in several ways (60m, 1h); the API server keeps the one that was written."""
+    return {key: value for key, value in document.items() if isinstance(value, dict)}

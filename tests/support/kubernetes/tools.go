@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package kubernetes pins what tests/support/kubernetes builds: Kubernetes' own programs, from its Go modules.
+package kubernetes
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)
