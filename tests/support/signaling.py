@@ -10,6 +10,8 @@ import aiohttp
 
 from tests.support.workers import RING, direct_worker
 from voicefleet.core.directory import Directory, HopWorker, TransceiverEntry
+from voicefleet.core.steering.policy import Policy
+from voicefleet.core.steering.steering import Steering
 from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.application import application
@@ -57,7 +59,8 @@ async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> 
         directory = Directory()
         for number, (worker, port) in enumerate(zip(workers, ports, strict=True)):
             directory.heard(_entry(f"transceiver-{number}", worker, port), time.monotonic())
-        placement = Placement(client, directory, lambda: RING, time.monotonic, random.Random(1))
+        steering = Steering(directory, Policy(), random.Random(1))
+        placement = Placement(client, directory, lambda: RING, time.monotonic, steering)
         door = OpenAIDoor(Admission(lambda: keys, lambda: RING), placement)
         port = await stack.enter_async_context(served(application(door, console=True), "127.0.0.1", 0))
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))

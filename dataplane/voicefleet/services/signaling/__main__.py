@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from voicefleet.contract import Component
 from voicefleet.core.directory import Directory
+from voicefleet.core.steering.policy import Policy
+from voicefleet.core.steering.steering import Steering
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.key_file import AcceptedRing, KeyFile
@@ -59,7 +61,7 @@ async def serve(settings: SignalingSettings) -> None:
         reader.directory,
         ring,
         time.monotonic,
-        random.Random(),
+        Steering(reader.directory, Policy(), random.Random()),
     )
     admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=ring)
     stopping = asyncio.Event()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from voicefleet.core.steering.policy import Client, network_of
 from voicefleet.services.signaling.call_request import MAX_BODY, read_bounded, read_call_request, read_session
 from voicefleet.services.signaling.callers import Admission, Caller
 from voicefleet.services.signaling.placement import Placement
@@ -76,7 +77,8 @@ class OpenAIDoor:
         caller = self.admission.caller(request.headers.get("Authorization"), request.headers.get("Origin"), time.time())
         asked = await read_call_request(request)
         session = self._session(caller, dict(asked.session), request.query.get("model"))
-        placed = await self.placement.place(asked.sdp, session, request.remote or "", caller.key_name)
+        client = Client(None, network_of(request.remote or ""), caller.key_name)
+        placed = await self.placement.place(asked.sdp, session, client)
         return web.Response(
             status=201,
             body=placed.answer.encode(),

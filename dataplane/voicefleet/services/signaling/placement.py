@@ -4,12 +4,12 @@ The directory gives an order; transceivers answer for themselves. One that is fu
 asked; an offer that cannot be served is not carried from one to the next.
 """
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 from voicefleet.core.directory import Directory, TransceiverEntry
-from voicefleet.core.steering import relays_for_call, transceivers_for_call
+from voicefleet.core.steering.policy import Client
+from voicefleet.core.steering.steering import Steering
 from voicefleet.observability import logs
 from voicefleet.services.signaling.problems import Problem, bad_request, no_capacity
 from voicefleet.services.signaling.transceiver_client import (
@@ -36,23 +36,21 @@ class Placement:
         directory: Directory,
         ring: Callable[[], KeyRing],
         clock: Callable[[], float],
-        seed: random.Random,
+        steering: Steering,
     ) -> None:
         self._client = client
         self._directory = directory
         self._ring = ring
         self._clock = clock
-        self._random = seed
+        self._steering = steering
 
-    async def place(self, offer: str, session: dict[str, Any], client: str, key_name: str) -> Taken:
+    async def place(self, offer: str, session: dict[str, Any], client: Client) -> Taken:
         """The answer of the transceiver that took the call; raises `Problem`."""
         now = self._clock()
-        relays = [
-            OfferedRelay(address.address, address.udp)
-            for relay in relays_for_call(self._directory, now, self._random)
-            for address in relay.addresses
-        ]
-        for transceiver in transceivers_for_call(self._directory, now, self._random):
+        chosen = self._steering.relays(client, now).relays
+        relays = [OfferedRelay(each.address, each.udp) for relay in chosen for each in relay.addresses]
+        for asked in self._steering.transceivers(client, chosen[0] if chosen else None, now):
+            transceiver = asked.transceiver
             try:
                 taken = await self._client.create(_api(transceiver), offer, session, relays)
             except Unavailable as reason:
@@ -60,7 +58,8 @@ class Placement:
                 continue
             except Refused as refused:
                 raise bad_request(str(refused), code="offer_not_served", param="sdp") from None
-            _log.info("call placed", session=taken.call_id, transceiver=transceiver.id, client=client, key=key_name)
+            self._steering.placed(client, transceiver.id)
+            _log.info("call placed", session=taken.call_id, transceiver=transceiver.id, key=client.key)
             return taken
         raise no_capacity("No transceiver could take the call; try again in a moment.")
 
