@@ -1,7 +1,7 @@
 """Waits for a fact, never for a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 DEADLINE = 30.0
 """Seconds until a fact that a test waits for should have come true on the slowest machine."""
@@ -15,3 +15,15 @@ async def eventually(fact: Callable[[], bool], what: str, deadline: float = DEAD
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"after {deadline:.0f} s still not: {what}") from None
+
+
+async def eventually_seen(
+    look: Callable[[], Awaitable[bool]], what: Callable[[], str], deadline: float = DEADLINE
+) -> None:
+    """The same for a fact that has to be asked for; `what` is asked when it never came true."""
+    try:
+        async with asyncio.timeout(deadline):
+            while not await look():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"after {deadline:.0f} s still not: {what()}") from None

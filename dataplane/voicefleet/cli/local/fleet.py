@@ -67,6 +67,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
                 Env.HOP_LISTEN: f"{LOOPBACK}:0",
                 Env.API_LISTEN: transceiver_api,
                 Env.CERTIFICATE_DIRECTORY: str(directory / "certificate"),
+                Env.WORKERS: "1",
                 Env.DRAIN_DEADLINE: DRAIN,
             },
         ),

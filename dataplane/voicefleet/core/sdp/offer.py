@@ -26,6 +26,7 @@ class OfferError(ValueError):
         where = f"line {line} ({text[:80]!r}): " if line else ""
         super().__init__(f"{where}{reason}")
         self.line = line
+        self.text = text
         self.reason = reason
 
 

@@ -63,6 +63,9 @@ class OtherHalf(Protocol):
     def on_closed(self, last: "LegRecord") -> None:
         """This half is gone."""
 
+    def on_looked(self, leg: "LegRecord") -> None:
+        """What this half knows now; told every now and then."""
+
 
 @dataclass(frozen=True, slots=True)
 class LegRecord:

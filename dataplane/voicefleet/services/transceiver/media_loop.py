@@ -74,7 +74,7 @@ class MediaLoop:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._readers: dict[int, Readable] = {}
         self._commands: deque[Command] = deque()
-        self._awake = False
+        self._awake = self._over = False
         self._told: list[Told] = []
         self._schedule: Schedule[MediaLeg] = Schedule()
         self._running = True
@@ -99,16 +99,17 @@ class MediaLoop:
 
     def wake(self) -> None:
         """Turn the loop once more."""
-        try:
+        if not self._over:
             os.write(self._wake, _WAKE)
-        except (BlockingIOError, OSError):
-            pass  # it is awake already, or over
 
     def stop(self) -> None:
-        """End after everything that was posted before; returns when the thread has ended."""
+        """End after what was posted before; returns when the thread has ended. What is posted later is lost."""
         self.post(self._halt)
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
+        if self._thread.ident is not None:
             self._thread.join()
+        self._over = True
+        self._epoll.close()
+        os.close(self._wake)
 
     def serve(self, socket: Readable) -> None:
         """Read this socket; before `start`."""
@@ -146,9 +147,6 @@ class MediaLoop:
         except Exception as error:
             logs.logger(__name__).critical("the media loop died", exc_info=error)
             self._on_death(error)
-        finally:
-            self._epoll.close()
-            os.close(self._wake)
 
     def _turn(self) -> None:
         poll, schedule, readers = self._epoll.poll, self._schedule, self._readers

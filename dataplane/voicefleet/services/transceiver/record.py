@@ -49,6 +49,29 @@ class SessionRecord:
             "first_audio_out": self.first_audio_out,
         }
 
+    def figures(self) -> dict[str, float]:
+        """Everything that is a number, by name: for whoever looks the call up, and for the fleet's histograms."""
+        figures: dict[str, float | None] = {"age": self.age}
+        figures |= {f"setup_{stage}": moment for stage, moment in self.stages().items()}
+        heard = self.leg.measurements
+        if heard is not None:
+            up, down = heard.uplink, heard.downlink
+            sent = up.packets + up.lost
+            figures |= {
+                "round_trip": heard.round_trip,
+                "uplink_loss": max(0, up.lost) / sent if sent > 0 else 0.0,
+                "uplink_jitter": up.jitter,
+                "uplink_concealment": up.concealment,
+                "uplink_buffer_delay": up.buffer_delay,
+                "uplink_retransmitted": up.retransmitted,
+                "uplink_mos": up.mos,
+                "downlink_loss": down.lost / down.packets if down.packets else 0.0,
+                "downlink_jitter": down.jitter,
+                "downlink_retransmitted": down.retransmitted,
+                "downlink_mos": down.mos,
+            }
+        return {name: figure for name, figure in figures.items() if figure is not None}
+
     def summary(self) -> dict[str, Any]:
         """The call in one line of a log: durations in milliseconds unless their name says otherwise."""
         leg = self.leg

@@ -68,6 +68,7 @@ class Session:
         codecs: CodecThreads,
         on_end: Callable[["Session", Sequence[bytes]], None],
         on_closed: Callable[["Session", SessionRecord], None],
+        on_looked: Callable[[SessionRecord], None],
         created_at: float,
         fingerprint: bytes,
     ) -> None:
@@ -96,6 +97,7 @@ class Session:
         self._codecs = codecs
         self._on_end = on_end
         self._on_closed = on_closed
+        self._on_looked = on_looked
         self._channels: DataChannels | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,7 +150,12 @@ class Session:
 
     def on_closed(self, last: LegRecord) -> None:
         """The other half is gone."""
-        self._on_closed(self, self._record(last, asyncio.get_running_loop().time()))
+        self._on_closed(self, self.record(last))
+
+    def on_looked(self, leg: LegRecord) -> None:
+        """The other half tells how the call is."""
+        if self.cause is None:
+            self._on_looked(self.record(leg))
 
     # What the client's data channels tell (data_channels.ChannelEvents).
 
@@ -240,7 +247,28 @@ class Session:
     async def look(self) -> SessionRecord:
         """The call as it is now."""
         leg = await self._ask(lambda _now: self.leg.record())
-        return self._record(leg, asyncio.get_running_loop().time())
+        return self.record(leg)
+
+    def record(self, leg: LegRecord) -> SessionRecord:
+        """The call as it is now, with what its other half knows."""
+
+        def after(moment: float | None) -> float | None:
+            return None if moment is None else moment - self.created_at
+
+        return SessionRecord(
+            call_id=self.call_id,
+            age=asyncio.get_running_loop().time() - self.created_at,
+            cause=self.cause,
+            reason=self.reason,
+            answer=self.answered_at - self.created_at,
+            first_check=after(leg.first_check),
+            dtls_done=after(self.dtls_done_at),
+            first_audio_in=after(leg.first_audio_in),
+            first_audio_out=after(leg.first_audio_out),
+            handshake_round_trip=self._dtls.round_trip,
+            leg=leg,
+            refused=dict(self.refused),
+        )
 
     # Inside.
 
@@ -369,25 +397,6 @@ class Session:
     def _transmit(self, datagrams: Sequence[bytes]) -> None:
         if datagrams:
             self._post(lambda _now: self.leg.transmit(datagrams))
-
-    def _record(self, leg: LegRecord, now: float) -> SessionRecord:
-        def after(moment: float | None) -> float | None:
-            return None if moment is None else moment - self.created_at
-
-        return SessionRecord(
-            call_id=self.call_id,
-            age=now - self.created_at,
-            cause=self.cause,
-            reason=self.reason,
-            answer=self.answered_at - self.created_at,
-            first_check=after(leg.first_check),
-            dtls_done=after(self.dtls_done_at),
-            first_audio_in=after(leg.first_audio_in),
-            first_audio_out=after(leg.first_audio_out),
-            handshake_round_trip=self._dtls.round_trip,
-            leg=leg,
-            refused=dict(self.refused),
-        )
 
 
 def _settle(answer: "asyncio.Future[_Answer]", value: _Answer) -> None:

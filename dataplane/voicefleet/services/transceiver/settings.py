@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
+from voicefleet.net.cpu_quota import usable_cores
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import Address, Duration, HostPort
 
@@ -18,26 +19,34 @@ class TransceiverSettings(ServiceSettings):
     """The shard it belongs to."""
     hop_listen: Address = HostPort("0.0.0.0", Port.HOP)
     """Where relays send to. Worker n takes the port plus n; with port 0 each takes a free one."""
+    workers: Annotated[int | None, Field(ge=1, le=256)] = None
+    """Worker processes; unset: one for each core that the container may use."""
     pod_address: str = ""
     """The address that route tokens carry: where relays reach this pod. Needed when `hop_listen` is a wildcard."""
     api_listen: Address = HostPort("0.0.0.0", Port.TRANSCEIVER_API)
-    """Where signaling posts offers. Worker n takes the port plus n."""
+    """Where signaling posts offers."""
     direct_listen: Address | None = None
-    """A UDP socket for clients that need no relay: a laptop, a test. Its address goes into answers."""
+    """A UDP socket for clients that need no relay: a laptop, a test. Worker n takes the port plus n; with port 0 each
+    takes a free one. Its address goes into answers."""
     sessions: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Calls that one worker takes."""
     certificate_directory: Path
     """The fleet's certificate as `tls.crt` and `tls.key`."""
     drain_deadline: Duration = 1800.0
     """How long live calls go on after SIGTERM."""
-    agent: Literal["echo"] = "echo"
-    """What callers talk to."""
+    agent: Literal["echo", "pcm-echo"] = "echo"
+    """What callers talk to: `echo` says the caller's own frames back, `pcm-echo` decodes and encodes them."""
 
     @model_validator(mode="after")
     def _reachable(self) -> "TransceiverSettings":
         if not self.pod_address and ip_address(self.hop_listen.host).is_unspecified:
             raise ValueError("VOICEFLEET_POD_ADDRESS is not set; it is needed when VOICEFLEET_HOP_LISTEN is a wildcard")
         return self
+
+    @property
+    def worker_processes(self) -> int:
+        """How many there are."""
+        return self.workers if self.workers is not None else usable_cores()
 
     @property
     def hop_address(self) -> str:

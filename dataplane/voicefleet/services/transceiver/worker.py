@@ -23,7 +23,7 @@ from voicefleet.net.dtls import Dtls, DtlsIdentity
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.inbox import Inbox
 from voicefleet.services.transceiver.media_leg import MediaLeg
-from voicefleet.services.transceiver.media_loop import MediaLoop
+from voicefleet.services.transceiver.media_loop import TICK, MediaLoop
 from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
 from voicefleet.services.transceiver.routing import Routing
@@ -34,6 +34,8 @@ from voicefleet.wire.route_token import Route, TokenOpener, mint
 
 GOODBYE_WAIT: Final = 0.5
 """Seconds for clients to take the last event: two round trips around the world."""
+LOOK_AT_EACH: Final = 10.0
+"""Seconds between two records of a live call."""
 LOOK: Final = 0.01
 """Seconds between looks at whether they have."""
 _CODINGS: Final[dict[str, Coding]] = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
@@ -74,11 +76,16 @@ class Worker:
         identity: Callable[[], DtlsIdentity],
         agent: Callable[[dict[str, Any]], Agent],
         generation: int,
-        on_tick: Callable[[float], None] = lambda _now: None,
-        on_closed: Callable[[Session, SessionRecord], None] = lambda _session, _record: None,
+        on_turn: Callable[[], None] = lambda: None,
+        on_looked: Callable[[SessionRecord], None] = lambda _record: None,
+        on_closed: Callable[[SessionRecord], None] = lambda _record: None,
         on_death: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
-        """`clock` is Unix time; `on_tick` and `on_death` are called on the media loop."""
+        """`clock` is Unix time.
+
+        `on_turn` is called four times a second, after both loops have turned; `on_looked` with each live call's record
+        every `LOOK_AT_EACH` seconds; `on_closed` with its last one. `on_death` is called by the media loop's thread.
+        """
         self.limits = limits
         self.generation = generation
         self.draining = False
@@ -94,11 +101,14 @@ class Worker:
         self._clock = clock
         self._identity = identity
         self._agent = agent
+        self._on_turn = on_turn
+        self._on_looked = on_looked
         self._on_closed = on_closed
+        self._unseen: list[MediaLeg] = []
         self._counter = 0
         self._codecs = CodecThreads()
         self._inbox = Inbox(asyncio.get_running_loop())
-        self.media = MediaLoop(self._inbox, on_tick, self._on_failure, on_death)
+        self.media = MediaLoop(self._inbox, self._on_tick, self._on_failure, on_death)
         self._hop = HopSocket(hop, ring, self._minting_key, generation, self._on_packet, self._refuse)
         self._direct = DirectSocket(direct, self._on_packet) if direct is not None else None
         self._hop_address = hop_address
@@ -152,6 +162,7 @@ class Worker:
             codecs=self._codecs,
             on_end=self._ended,
             on_closed=self._closed,
+            on_looked=self._on_looked,
             created_at=now,
             fingerprint=identity.fingerprint,
         )
@@ -222,9 +233,9 @@ class Worker:
         closing = list(self._closing)
         for session in closing:
             await session.ended()
+        self._codecs.close()
         await asyncio.to_thread(self.media.stop)
         await asyncio.sleep(0)  # what the media loop said last is heard
-        self._codecs.close()
         self._hop.close()
         if self._direct is not None:
             self._direct.close()
@@ -258,6 +269,17 @@ class Worker:
         self.media.forget(leg)
         leg.close(goodbyes, now)
 
+    def _on_tick(self, _now: float) -> None:
+        """A few calls at a time, so that looking at all of them is never in the way of a packet."""
+        unseen, legs = self._unseen, self._routing.legs
+        if not unseen:
+            unseen.extend(legs)
+        for _ in range(min(len(unseen), 1 + int(len(legs) * TICK / LOOK_AT_EACH))):
+            leg = unseen.pop()
+            if not leg.closed:
+                self.media.aside(leg.other.on_looked, leg.record())
+        self.media.aside(self._on_turn)
+
     def _on_failure(self, leg: MediaLeg, error: Exception) -> None:
         self.media.aside(leg.other.on_failure, error)
 
@@ -274,7 +296,7 @@ class Worker:
         self._closing.discard(session)
         log = logs.for_session(__name__, session.call_id)
         log.info("call ended", calls=len(self.sessions), **record.summary())
-        self._on_closed(session, record)
+        self._on_closed(record)
 
     def _answer(
         self,

@@ -1,0 +1,54 @@
+"""What a worker's process tells the pod's process without being asked, and how it looks on the way."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Four times a second: both loops turn, and this is how they are. Counters only grow while the process lives."""
+
+    cpu: float
+    """Seconds of processor time that the process has used."""
+    busy: float
+    """Seconds that the media loop was not waiting."""
+    resident: int
+    """Octets of memory."""
+    late: tuple[int, ...]
+    """Turns by how late they came to a deadline (`media_loop.LATENESS_BOUNDS`)."""
+    refused: dict[str, int]
+    """Packets that belong to no call, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How a live call is."""
+
+    call: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call is over."""
+
+    call: str
+    cause: str
+    figures: dict[str, float]
+
+
+News: TypeAlias = Pulse | Looked | Ended
+
+_KINDS: Final[dict[str, type[Pulse] | type[Looked] | type[Ended]]] = {
+    kind.__name__: kind for kind in (Pulse, Looked, Ended)
+}
+
+
+def written(news: News) -> tuple[str, dict[str, Any]]:
+    """Kind and fields for a channel."""
+    return type(news).__name__, asdict(news)
+
+
+def read(kind: str, fields: dict[str, Any]) -> News:
+    """The news in what `written` gave."""
+    return _KINDS[kind](**fields)

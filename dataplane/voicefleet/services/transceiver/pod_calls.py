@@ -1,0 +1,118 @@
+"""The calls of all workers of a pod: which worker takes a new one, and which one owns a live one.
+
+Nothing is looked up for a live call: its id seals the hop port and the generation of the worker that took it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from voicefleet.core.sdp.answer import RelayAddress
+from voicefleet.core.transceiver.admission import AdmissionLimits, Refusal, choose, explained, refusal
+from voicefleet.services.transceiver.calls import Occupancy
+from voicefleet.services.transceiver.remote_calls import RemoteCalls
+from voicefleet.services.transceiver.worker import Created, NoSuchCall, Unavailable
+from voicefleet.services.transceiver.worker_life import WorkerLife
+from voicefleet.wire.call_id import token_of
+from voicefleet.wire.errors import WireError
+from voicefleet.wire.keyring import KeyRing
+from voicefleet.wire.route_token import TokenOpener
+
+
+class PodCalls:
+    """What the internal API asks of a pod (`calls.Calls`)."""
+
+    def __init__(
+        self,
+        workers: Sequence[WorkerLife],
+        limits: AdmissionLimits,
+        ring: Callable[[], KeyRing],
+        on_created: Callable[[str, WorkerLife], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """`limits` are those of one worker."""
+        self._workers = workers
+        self._limits = limits
+        self._ring = ring
+        self._on_created = on_created
+        self._on_change = on_change
+        self.created = 0
+        self.refused: Counter[Refusal] = Counter()
+
+    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
+        """Take a call; raises `Unavailable` at once when no worker would take it, or `OfferError`."""
+        chosen = choose([worker.load for worker in self._workers], self._limits)
+        if not isinstance(chosen, int):
+            why, load = chosen
+            self.refused[why] += 1
+            raise Unavailable(why, explained(why, load, self._limits))
+        worker = self._workers[chosen]
+        worker.promised += 1
+        try:
+            created = await self._remote(worker).create(offer, config, relays)
+            worker.calls.add(created.call_id)
+        except Unavailable as unavailable:
+            self.refused[unavailable.why] += 1
+            raise
+        finally:
+            worker.promised -= 1
+        self.created += 1
+        self._on_created(created.call_id, worker)
+        return created
+
+    async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:
+        """New ICE credentials for a call."""
+        return await self._owner(call).restart(call, offer, relays)
+
+    async def end(self, call: str) -> None:
+        """Hang up."""
+        await self._owner(call).end(call)
+
+    async def look(self, call: str) -> dict[str, Any]:
+        """What is known of a call now."""
+        return await self._owner(call).look(call)
+
+    async def list(self) -> dict[str, float]:
+        """The ages of all calls."""
+        ages: dict[str, float] = {}
+        for worker in self._workers:
+            if worker.remote is not None:
+                ages |= await worker.remote.ages()
+        return ages
+
+    def occupancy(self) -> Occupancy:
+        """How full it is."""
+        return Occupancy(
+            calls=sum(len(worker.calls) for worker in self._workers),
+            capacity=self._limits.calls * len(self._workers),
+            draining=all(worker.draining for worker in self._workers),
+        )
+
+    def free(self) -> int:
+        """Calls that would be taken now."""
+        return sum(
+            self._limits.calls - load.calls
+            for load in (worker.load for worker in self._workers)
+            if refusal(load, self._limits) is None
+        )
+
+    def drain(self) -> None:
+        """Take no more calls."""
+        for worker in self._workers:
+            worker.draining = True
+        self._on_change()
+
+    def _owner(self, call: str) -> RemoteCalls:
+        try:
+            route = TokenOpener(self._ring()).open(token_of(call))
+        except WireError:
+            raise NoSuchCall(call) from None
+        for worker in self._workers:
+            if worker.hop.port == route.port and worker.generation == route.generation:
+                return self._remote(worker)
+        raise NoSuchCall(call)
+
+    def _remote(self, worker: WorkerLife) -> RemoteCalls:
+        if worker.remote is None:
+            raise Unavailable(Refusal.GONE, "the worker is not up")
+        return worker.remote

@@ -1,0 +1,146 @@
+"""One worker's process: its calls, on the sockets that the pod's process gave it, until that one says stop or is gone.
+
+Started as `python -m` with a generation and descriptors; the settings come by the environment, as the pod's process had
+them. Signals mean nothing here: the pod's process decides about an end, and Ctrl-C reaches the whole group.
+"""
+
+import asyncio
+import gc
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from voicefleet.contract import Component
+from voicefleet.core.transceiver.admission import AdmissionLimits
+from voicefleet.net.configuration import load_or_exit
+from voicefleet.net.dtls import DtlsIdentity
+from voicefleet.net.key_file import AcceptedRing, KeyFile
+from voicefleet.net.watched_file import WatchedFile
+from voicefleet.net.worker_channel import WorkerChannel
+from voicefleet.observability import logs
+from voicefleet.services.transceiver import news, remote_calls
+from voicefleet.services.transceiver.agent_choice import agent_choice
+from voicefleet.services.transceiver.news import Ended, Looked, News, Pulse
+from voicefleet.services.transceiver.record import SessionRecord
+from voicefleet.services.transceiver.settings import TransceiverSettings
+from voicefleet.services.transceiver.worker import Worker
+
+_PAGE = resource.getpagesize()
+
+
+class WorkerProcess:
+    """Ties a worker to its channel."""
+
+    def __init__(
+        self, settings: TransceiverSettings, generation: int, hop: socket.socket, direct: socket.socket | None
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._died: asyncio.Future[None] = self._loop.create_future()
+        self._channel: WorkerChannel | None = None
+        self._keys = KeyFile(settings.key_file)
+        self._certificate = WatchedFile(settings.certificate_directory, DtlsIdentity.load, "certificate")
+        self._worker = Worker(
+            hop=hop,
+            hop_address=settings.hop_address,
+            direct=direct,
+            limits=AdmissionLimits(settings.sessions),
+            ring=AcceptedRing(self._keys, time.time),
+            clock=time.time,
+            identity=lambda: self._certificate.value,
+            agent=agent_choice(settings),
+            generation=generation,
+            on_turn=self._pulse,
+            on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
+            on_closed=self._ended,
+            on_death=self._on_death,
+        )
+
+    async def run(self, end: socket.socket) -> None:
+        """Serve until the worker was stopped, or the pod's process is gone."""
+        self._channel = await WorkerChannel.open(end, self._answer, lambda _kind, _fields: None)
+        reading = asyncio.create_task(self._channel.run())
+        following = [
+            asyncio.create_task(_follow(self._keys)),
+            asyncio.create_task(_follow(self._certificate)),
+        ]
+        self._worker.start()
+        try:
+            await asyncio.wait((reading, self._died), return_when=asyncio.FIRST_COMPLETED)
+            if self._died.done():
+                await self._died
+        finally:
+            for task in following:
+                task.cancel()
+            self._channel.close()
+            await self._worker.stop("the pod's process is gone")
+
+    async def _answer(self, kind: str, fields: list[Any]) -> Any:
+        return await remote_calls.answer(self._worker, kind, fields)
+
+    def _pulse(self) -> None:
+        media = self._worker.media
+        self._tell(
+            Pulse(
+                cpu=time.process_time(),
+                busy=media.busy,
+                resident=_resident(),
+                late=tuple(media.lateness),
+                refused=dict(self._worker.refused),
+            )
+        )
+
+    def _ended(self, record: SessionRecord) -> None:
+        self._tell(Ended(record.call_id, record.cause or "", record.figures()))
+
+    def _tell(self, what: News) -> None:
+        if self._channel is not None:
+            self._channel.tell(*news.written(what))
+
+    def _on_death(self, error: Exception) -> None:
+        """Called by the media loop's thread when it ends by an error; without it nobody is served here."""
+        self._loop.call_soon_threadsafe(self._died.set_exception, error)
+
+
+async def _follow(file: WatchedFile[Any]) -> None:
+    async for _ in file.changes():
+        pass  # the worker asks for the value where it needs it
+
+
+def _resident() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * _PAGE
+
+
+def _socket(descriptor: str) -> socket.socket | None:
+    return socket.socket(fileno=int(descriptor)) if descriptor != "-" else None
+
+
+def arguments(generation: int, descriptors: Sequence[int | None]) -> list[str]:
+    """The command line of a worker's process: channel, hop socket, and the direct one if there is one."""
+    return [str(generation), *("-" if each is None else str(each) for each in descriptors)]
+
+
+def main() -> None:
+    """The entry point."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    generation, (channel, hop, direct) = int(sys.argv[1]), map(_socket, sys.argv[2:5])
+    assert channel is not None and hop is not None
+    settings = load_or_exit(TransceiverSettings)
+    logs.configure(Component.TRANSCEIVER, format=settings.log_format, level=settings.log_level)
+
+    async def serve() -> None:
+        process = WorkerProcess(settings, generation, hop, direct)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked at again and again
+        await process.run(channel)
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()
