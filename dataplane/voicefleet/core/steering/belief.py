@@ -24,7 +24,13 @@ DATABASE_WRONG: Final = 4.0
 IMPOSSIBLE: Final = 25.0
 LINE_SLOW: Final = 6.0
 """The most that a slow line counts against a place: a satellite is rarer than a wrong database, but there are some."""
-SEARCH_KM: Final = (1200.0, 600.0, 300.0, 150.0, 75.0)
+EXPLORE_MS: Final = 4.0
+EXPLORE_SHARE: Final = 0.1
+SLOW_MS: Final = 25.0
+DOUBT_SHARE: Final = 0.5
+DOUBT_MS: Final = 25.0
+"""Half of what a line seems too slow by, at most this, is looked around for; each pool once in a day or two."""
+SEARCH_KM: Final = (1600.0, 800.0, 800.0, 400.0, 400.0, 200.0, 100.0)
 BEARINGS: Final = tuple(tau * eighth / 8 for eighth in range(8))
 
 
@@ -43,11 +49,22 @@ class Belief(NamedTuple):
     access_ms: float
     ground: Ground
 
-    def expects(self, place: Place | None) -> float | None:
-        """The round trip to a pool there, in milliseconds; None where nothing can be said."""
-        if self.place is None or place is None:
-            return None
-        return self.access_ms + MS_PER_KM * distance_km(self.place, place)
+    @property
+    def explore_ms(self) -> float:
+        """Head start of a pool that is not measured yet, where the place is in doubt: it is tried once, then known."""
+        match self.ground:
+            case Ground.MEASURED:
+                return EXPLORE_MS
+            case Ground.DATABASE:
+                # A slow line may be a client who stands elsewhere: the slower, the farther to look around.
+                return min(DOUBT_MS, max(0.0, self.access_ms - SLOW_MS) * DOUBT_SHARE)
+            case Ground.NOTHING:
+                return 0.0
+
+    @property
+    def explore_share(self) -> float:
+        """The same as a share of what is expected."""
+        return EXPLORE_SHARE if self.ground is Ground.MEASURED else 0.0
 
 
 class _Reading(NamedTuple):

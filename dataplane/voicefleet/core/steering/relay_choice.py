@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2s
+from math import inf
 from random import Random
 from typing import Final
 
 from voicefleet.core.directory import RelayEntry
-from voicefleet.core.place import distance_km
-from voicefleet.core.steering.belief import Belief, Ground
+from voicefleet.core.steering.belief import MS_PER_KM, Belief
 from voicefleet.core.steering.fleet_view import FleetView, PoolView
 from voicefleet.core.steering.policy import Client, Policy
 from voicefleet.core.steering.round_trips import Measured
@@ -31,9 +31,6 @@ UNKNOWN_MS: Final = 120.0
 """A pool whose distance nobody knows counts as on another continent."""
 DEFAULT_REGION_MS: Final = 30.0
 """The default region for a client without a place: nearer than the unknown, as far as something measured can be."""
-EXPLORE_MS: Final = 4.0
-EXPLORE_SHARE: Final = 0.1
-"""Head start of a pool not measured yet, where the database was refuted: it is tried, and then it is known."""
 SAME_POOL_MS: Final = 40.0
 SAME_ZONE_MS: Final = 60.0
 SAME_NODE_MS: Final = 10_000.0
@@ -104,6 +101,7 @@ def rank(
     client: Client,
     policy: Policy,
     belief: Belief,
+    distances: Mapping[str, float],
     measured: Mapping[str, Measured],
     kept: str | None,
     random: Random,
@@ -111,7 +109,7 @@ def rank(
     """All allowed pools, the best first."""
     ranked = sorted(
         (
-            _ranked(pool, client, policy, belief, measured.get(pool.name), random)
+            _ranked(pool, client, policy, belief, distances.get(pool.name), measured.get(pool.name), random)
             for pool in view.pools
             if policy.allows(pool.region)
         ),
@@ -136,43 +134,48 @@ def choose(ranked: Sequence[RankedPool], count: int, random: Random) -> tuple[Ca
     first = Candidate(_lighter(ranked[0].pool.relays, random), ranked[0])
     chosen = [first]
     while len(chosen) < count:
-        taken = [each.relay for each in chosen]
-        options = [
-            Candidate(relay, each, _shared(relay, taken)[1])
-            for each in ranked
-            for relay in _draw([relay for relay in each.pool.relays if relay not in taken], random)
-        ]
-        if not options:
+        best = _next(ranked, chosen, random)
+        if best is None:
             break
-        chosen.append(
-            min(
-                options,
-                key=lambda each: (
-                    *each.ranked.rank[:2],
-                    each.ranked.rank[2] + _shared(each.relay, taken)[0],
-                    each.relay.load,
-                ),
-            )
-        )
+        chosen.append(best)
     return tuple(chosen)
 
 
+def _next(ranked: Sequence[RankedPool], chosen: Sequence[Candidate], random: Random) -> Candidate | None:
+    """The relay that is nearest when it counts as distance to share a node, a zone or a pool with those before."""
+    taken = [each.relay for each in chosen]
+    best, lowest = None, (True, True, inf, inf)
+    for each in ranked:
+        silent, full, milliseconds = each.rank
+        if (silent, full, milliseconds, -inf) > lowest:
+            break  # what comes later is farther away by itself
+        for relay in _draw([relay for relay in each.pool.relays if relay not in taken], random):
+            apart, shares = _shared(relay, taken)
+            cost = (silent, full, milliseconds + apart, relay.load)
+            if cost < lowest:
+                best, lowest = Candidate(relay, each, shares), cost
+    return best
+
+
 def _ranked(
-    pool: PoolView, client: Client, policy: Policy, belief: Belief, measured: Measured | None, random: Random
+    pool: PoolView,
+    client: Client,
+    policy: Policy,
+    belief: Belief,
+    distance: float | None,
+    measured: Measured | None,
+    random: Random,
 ) -> RankedPool:
-    distance = None if belief.place is None or pool.place is None else distance_km(belief.place, pool.place)
-    expected = belief.expects(pool.place)
-    if expected is None:
+    if distance is not None:
+        expected = belief.access_ms + MS_PER_KM * distance
+    else:
         by_default = policy.default_region and pool.region == policy.default_region
         expected = DEFAULT_REGION_MS if by_default else UNKNOWN_MS
-    if measured is not None:
-        milliseconds = (measured.milliseconds * measured.weight * 2 + expected) / (measured.weight * 2 + 1.0)
-        # After a refuted database only what was measured counts: the expectation is built on it.
-        milliseconds = measured.milliseconds if belief.ground is Ground.MEASURED else milliseconds
-    elif belief.ground is Ground.MEASURED:
-        milliseconds = expected - EXPLORE_MS - EXPLORE_SHARE * expected
+    if measured is None:
+        milliseconds = expected - belief.explore_ms - belief.explore_share * expected
     else:
-        milliseconds = expected
+        weight = measured.weight
+        milliseconds = (measured.milliseconds * weight + expected) / (weight + 1.0)
     return RankedPool(pool, milliseconds, distance, measured, _standing(pool, client, random))
 
 

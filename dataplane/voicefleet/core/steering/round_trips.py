@@ -12,7 +12,7 @@ HALF_LIFE: Final = 12 * 3600.0
 """Seconds after which a measurement counts half: routes change within days, and evenings are not like mornings."""
 NETWORKS: Final = 50_000
 """Networks remembered, about 25 MB; the one that was heard of longest ago goes first."""
-POOLS_EACH: Final = 6
+POOLS_EACH: Final = 8
 """Pools remembered for one network; enough to locate it, and more are not near it."""
 HEAVIEST: Final = 8.0
 """Measurements that an average counts for at most, so that a new path shows after a few calls."""

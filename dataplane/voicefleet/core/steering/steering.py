@@ -10,6 +10,7 @@ from typing import Final
 
 from voicefleet.core.directory import Directory, RelayEntry
 from voicefleet.core.steering.belief import believe
+from voicefleet.core.steering.distances import Distances
 from voicefleet.core.steering.fleet_view import NOTHING, FleetView, look
 from voicefleet.core.steering.policy import Client, Policy
 from voicefleet.core.steering.relay_choice import RelayChoice, choose, rank
@@ -34,6 +35,7 @@ class Steering:
         self._random = random
         self._view = NOTHING
         self._transceivers = TransceiverChoice(random)
+        self._distances = Distances()
         self._used: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def view(self, now: float) -> FleetView:
@@ -50,7 +52,8 @@ class Steering:
         belief = believe(client.place, view.places, measured)
         used = self._used.get(client.network)
         kept = used[0] if used is not None and now - used[1] < STICKY_FOR else None
-        ranked = rank(view, client, self.policy, belief, measured, kept, self._random)
+        distances = self._distances.to(belief.place, view.places)
+        ranked = rank(view, client, self.policy, belief, distances, measured, kept, self._random)
         candidates = choose(ranked, self.policy.relays if count is None else count, self._random)
         if candidates and remember and client.network:
             self._remember(client.network, candidates[0].relay.pool, now)
