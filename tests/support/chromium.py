@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
+from tests.support.namespaces import Namespace
+
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -30,10 +32,17 @@ def speech(file: Path, text: str = "The quick brown fox jumps over the lazy dog,
 
 
 @asynccontextmanager
-async def chromium_page(microphone: Path, dark: bool = False) -> AsyncIterator[Page]:
+async def chromium_page(
+    microphone: Path, dark: bool = False, namespace: Namespace | None = None
+) -> AsyncIterator[Page]:
     """An empty page whose microphone plays the file, over and over."""
     executable = shutil.which("chromium")
     assert executable is not None
+    if namespace is not None:
+        inside = microphone.with_name(f"chromium-{namespace.name}")
+        inside.write_text(f'#!/bin/sh\nexec {" ".join(namespace.enter)} {executable} "$@"\n')
+        inside.chmod(0o700)
+        executable = str(inside)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=executable, args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -145,6 +146,93 @@ class IceClient(asyncio.DatagramProtocol):
 def password_of(token: str, ring: KeyRing) -> bytes:
     """The ICE password that belongs to a token."""
     return TokenOpener(ring).password(token.encode())
+
+
+class TcpIceClient(IceClient):
+    """The same over ICE-TCP."""
+
+    def __init__(self, relay: Address, token: str, ring: KeyRing, ssrc: int) -> None:
+        super().__init__(relay, token, ring, ssrc)
+        self.closed = asyncio.Event()
+        """Set when the relay closed the connection."""
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> Address:
+        assert self._writer is not None
+        name = self._writer.get_extra_info("sockname")
+        return name[0], name[1]
+
+    async def rebind(self) -> None:
+        """A new connection; the old one is closed."""
+        self.close()
+        self._reader, self._writer = await asyncio.open_connection(*self.relay)
+        self.closed.clear()
+        self.read()
+
+    async def resets(self) -> None:
+        """A new connection from the same port; the old one ends by a reset."""
+        assert self._reading is not None and self._writer is not None
+        self._reading.cancel()
+        address = self.address
+        connected: socket.socket = self._writer.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+        await asyncio.sleep(0)
+        self._reader, self._writer = await asyncio.open_connection(*self.relay, local_addr=address)
+        self.read()
+
+    def read(self) -> None:
+        """Read on what arrives."""
+        self._reading = asyncio.ensure_future(self._read())
+
+    def stop_reading(self) -> None:
+        """As a client does that hangs."""
+        assert self._reading is not None and self._writer is not None
+        self._reading.cancel()
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
+    def send(self, packet: bytes) -> None:
+        self.send_octets(len(packet).to_bytes(2) + packet)
+
+    def send_octets(self, octets: bytes) -> None:
+        """Anything, without a length before it."""
+        assert self._writer is not None
+        self._writer.write(octets)
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def _read(self) -> None:
+        assert self._reader is not None and self._writer is not None
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        if not transport.is_reading():
+            transport.resume_reading()
+        try:
+            while True:
+                length = int.from_bytes(await self._reader.readexactly(2))
+                self.take(await self._reader.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.closed.set()
+
+
+@asynccontextmanager
+async def tcp_ice_client(relay: Address, token: str, ring: KeyRing, ssrc: int = 7) -> AsyncIterator[TcpIceClient]:
+    """A client that is connected."""
+    client = TcpIceClient(relay, token, ring, ssrc)
+    await client.rebind()
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @asynccontextmanager

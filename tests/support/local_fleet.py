@@ -14,6 +14,7 @@ import aiohttp
 
 from tests.support.aiortc_caller import AiortcCaller
 from tests.support.facts import DEADLINE, eventually
+from tests.support.namespaces import Namespace
 from tests.support.nat import Nat
 
 
@@ -60,10 +61,11 @@ class RunningFleet:
 
 
 @asynccontextmanager
-async def local_fleet(directory: Path) -> AsyncIterator[RunningFleet]:
+async def local_fleet(directory: Path, namespace: Namespace | None = None) -> AsyncIterator[RunningFleet]:
     """`voicefleet up` until it is ready; ended by SIGINT, as Ctrl-C does."""
     ready_file = directory / "ready.json"
     command = await asyncio.create_subprocess_exec(
+        *(() if namespace is None else namespace.enter),
         str(Path(sys.executable).with_name("voicefleet")),
         "up",
         "--port=0",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.facts import DEADLINE
 from tests.support.namespaces import Namespace
 from voicefleet.contract import Env, HealthPath
+from voicefleet.net.tcp_stream import bind_tcp
+from voicefleet.net.udp import udp_socket
 from voicefleet.wire.keyring import KeyRing
 
 Address = tuple[str, int]
@@ -36,7 +39,7 @@ class RelayProcess:
         self.key_file.write_bytes(ring.dump())
         self._namespace = namespace
         with self._inside():
-            self.address: Address = (host, free_port(socket.SOCK_DGRAM, host))
+            self.address: Address = (host, relay_port(host))
             self.health: Address = ("127.0.0.1", free_port(socket.SOCK_STREAM))
         shown = f"[{host}]:{self.address[1]}" if ":" in host else f"{host}:{self.address[1]}"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(Env.PREFIX)}
@@ -169,6 +172,18 @@ def free_port(kind: socket.SocketKind, host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def relay_port(host: str) -> int:
+    """A port that is free for UDP and TCP, and that the system gives to nobody who asks for any."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        try:
+            udp_socket((host, port)).close()
+            bind_tcp((host, port)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no port is free")
 
 
 @asynccontextmanager

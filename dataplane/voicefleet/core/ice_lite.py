@@ -33,10 +33,12 @@ MAX_PATHS: Final = 16
 
 
 class Path(NamedTuple):
-    """A way to the client: the relay's hop address (None: no relay between) and the client's address."""
+    """A way to the client: the relay's hop address (None: no relay between) and the client's end."""
 
     relay: tuple[str, int] | None
     client: tuple[str, int]
+    tcp: bool = False
+    """Whether the client came over ICE-TCP; the same address may come over UDP as well."""
 
 
 class CheckResult(Enum):

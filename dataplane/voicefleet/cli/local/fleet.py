@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -42,12 +43,21 @@ class LocalFleet:
         return f"{self.base_url}/#key={self.api_key}"
 
 
-def free_port(kind: socket.SocketKind) -> int:
+def free_port(*kinds: socket.SocketKind) -> int:
     """A port that was free a moment ago; who loses the race says so when it starts, and is started again."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with ExitStack() as stack:
+            port = 0
+            try:
+                for kind in kinds:
+                    probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                    probe.bind((LOOPBACK, port))
+                    port = probe.getsockname()[1]
+            except OSError:
+                if not port:
+                    raise
+                continue  # free for one of them only
+            return port
 
 
 def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFleet:
@@ -55,7 +65,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
     api_key = _make_secrets(directory)
     _write(directory / "keys" / "redis-url", redis_url.encode())
     transceiver_api = _free_address()
-    relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)}"
     signaling_port = signaling_port or free_port(socket.SOCK_STREAM)
     base_url = f"http://{LOOPBACK}:{signaling_port}"
     processes = (
@@ -77,6 +87,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
             Component.RELAY,
             {
                 Env.LISTEN: relay,
+                Env.ICE_TCP: "true",
                 Env.HOP_NETWORKS: f"{LOOPBACK}/32",
                 Env.DATAPATH: "Userspace",  # nothing on this machine's interfaces is changed
                 Env.WORKERS: "1",

@@ -63,7 +63,10 @@ class Drop(StrEnum):
     # ICE-TCP.
     TCP_SLOW_READER = "tcp_slow_reader"
     """Media that a slow reader did not take; older media goes first."""
-    TCP_CLOSED = "tcp_closed"
+    TCP_FULL = "tcp_full"
+    """A connection beyond the bound, of all or of its address."""
+    TCP_UNPROVEN = "tcp_unproven"
+    """A connection that brought no verified check in time."""
 
 
 class Counters:

@@ -41,6 +41,13 @@ class Limits:
     lookups_forgotten: int = 8_192
     """Addresses remembered as unknown to the session map."""
     lookups_retry: float = 5.0
+    tcp: int = 4_096
+    """ICE-TCP connections."""
+    tcp_per_address: int = 256
+    tcp_unproven: int = 256
+    """Connections that have not brought a verified check yet; beyond it the oldest goes."""
+    tcp_proof: float = 5.0
+    """Seconds that a connection has for that."""
     ping_after: float = 0.4
     """Silence of a transceiver, with flows, until it is asked whether it lives."""
     ping_every: float = 0.2

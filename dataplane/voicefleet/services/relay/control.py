@@ -62,7 +62,12 @@ class Control:
         self._asked = asyncio.Event()
         self._draining = False
         ports = bind_ports(
-            settings.listen, settings.hop_listen, settings.hop_networks, self._processes, settings.state_directory
+            settings.listen,
+            settings.hop_listen,
+            settings.hop_networks,
+            self._processes,
+            settings.state_directory,
+            settings.ice_tcp,
         )
         self._datapath = datapath.choose(settings, ports)
         self._workers = [

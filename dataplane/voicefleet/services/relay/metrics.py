@@ -7,6 +7,7 @@ from voicefleet.core.relay.counters import Counters, Drop
 from voicefleet.core.relay.fast_path import FastPath, Refused
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.observability.shared_counters import Kind, Layout, Series
+from voicefleet.services.relay.ice_tcp import IceTcp
 from voicefleet.services.relay.packet_loop import Turns
 
 _PACKETS: Final = "voicefleet_relay_packets"
@@ -19,6 +20,8 @@ _EVENTS: Final = "voicefleet_relay_events"
 _BATCHES: Final = "voicefleet_relay_batch_packets"
 _BUSY: Final = "voicefleet_relay_loop_busy_seconds"
 _HOP_DATAGRAMS: Final = "voicefleet_relay_hop_datagrams"
+_TCP: Final = "voicefleet_relay_tcp_connections"
+_TCP_ACCEPTED: Final = "voicefleet_relay_tcp_accepted"
 _UNTOLD: Final = "voicefleet_relay_untold_messages"
 TURNED_AT: Final = "voicefleet_relay_loop_turned_seconds"
 """In milliseconds in memory, in seconds to whoever reads the metric."""
@@ -62,13 +65,17 @@ LAYOUT: Final = Layout(
         Series(_HOP_DATAGRAMS, "Datagrams sent over the hop; several packets may share one."),
         Series(_BUSY, "Seconds that packet loops spent working.", unit=1e-6),
         Series(_BATCHES, "Packets forwarded in one turn of the loop.", Kind.HISTOGRAM, buckets=Turns.BUCKETS),
+        Series(_TCP, "ICE-TCP connections.", Kind.GAUGE),
+        Series(_TCP_ACCEPTED, "ICE-TCP connections that were let in."),
         Series(_UNTOLD, "Messages to the control process that it did not take."),
         Series(TURNED_AT, "When the packet loop last came round, on the monotonic clock.", Kind.GAUGE, unit=0.001),
     ]
 )
 
 
-def values(forwarder: Forwarder, fast_path: FastPath, turns: Turns, untold: int, now: float) -> Sequence[int]:
+def values(
+    forwarder: Forwarder, fast_path: FastPath, turns: Turns, tcp: IceTcp, untold: int, now: float
+) -> Sequence[int]:
     """The numbers of one packet process, in the layout's order."""
     counters: Counters = forwarder.counters
     kernel = fast_path.totals()
@@ -91,6 +98,8 @@ def values(forwarder: Forwarder, fast_path: FastPath, turns: Turns, untold: int,
         int(turns.busy * 1e6),
         *turns.batches,
         turns.packets,
+        len(tcp),
+        tcp.accepted,
         untold,
         int(now * 1000),
     )

@@ -31,6 +31,7 @@ from voicefleet.net.public_socket import PublicSocket
 from voicefleet.observability import logs
 from voicefleet.observability.shared_counters import CounterWriter, SharedCounters
 from voicefleet.services.relay import messages
+from voicefleet.services.relay.ice_tcp import IceTcp
 from voicefleet.services.relay.messages import (
     Drain,
     Flows,
@@ -78,6 +79,7 @@ class PacketProcess:
         self._minting, self._accepted = ring.minting(time.time()), len(ring.keys)
         self._forwarder = Forwarder(ring, self._minting, around, settings.limits(), time.monotonic())
         self._loop = PacketLoop(self._forwarder, time.monotonic, self._on_tick, self._on_event)
+        self._tcp = IceTcp(self._loop, self._forwarder, settings.limits())
         self._loop.serve(control, self._hear)
         if kernel is not None:
             self._loop.serve(kernel, lambda _event, now: kernel.reroute(now))
@@ -94,6 +96,7 @@ class PacketProcess:
                 public.close()
             for hop in self._hops:
                 hop.close()
+            self._tcp.close()
             self._control.close()
 
     # --- from the control process ---------------------------------------------------------------------------------
@@ -140,12 +143,17 @@ class PacketProcess:
             self._loop.add_hop(hop)
             if self._reading:
                 self._loop.serve_hop(hop)
+        else:
+            self._tcp.add(bound)
+            if self._reading:
+                self._tcp.listen()
 
     def _pause(self) -> None:
         for public in self._public:
             self._loop.leave(public)
         for hop in self._hops:
             self._loop.leave(hop)
+        self._tcp.stop()
         self._loop.flush()
         self._reading = False
         self._tell()
@@ -158,20 +166,24 @@ class PacketProcess:
                 self._loop.serve_public(public)
             for hop in self._hops:
                 self._loop.serve_hop(hop)
+            self._tcp.listen()
 
     # --- to the control process -----------------------------------------------------------------------------------
 
     def _on_event(self, action: Action, now: float) -> None:
         """What happened to flows: the kernel tier hears of it at once, the control process with the next tick."""
         if isinstance(action, Confirmed):
-            self._news[action.flow.client] = record_of(action.flow)
+            if not action.flow.tcp:
+                self._news[action.flow.client] = record_of(action.flow)
         elif isinstance(action, Accelerate):
             self._news[action.flow.client] = record_of(action.flow)
             action.flow.accelerated = self._fast_path.install(action.flow)
         elif isinstance(action, Ended):
             if action.flow.accelerated:
                 self._fast_path.remove(action.flow)
-            if action.flow.client not in self._forwarder.flows:
+            if action.flow.tcp:
+                self._tcp.flow_ended(action.flow.client)
+            elif action.flow.client not in self._forwarder.flows:
                 self._news[action.flow.client] = None
         elif isinstance(action, LookUp):
             self._lookups.append(action.client)
@@ -209,9 +221,12 @@ class PacketProcess:
             self._forwarder.use_keys(ring, minting)
         if self._kernel is not None:
             self._kernel.tend(now)
+        self._tcp.tick(now)
         if self._news:
             self._tell()
-        self._counters.publish(values(self._forwarder, self._fast_path, self._loop.turns, self._control.lost, now))
+        self._counters.publish(
+            values(self._forwarder, self._fast_path, self._loop.turns, self._tcp, self._control.lost, now)
+        )
         if self._drain_until is not None and (not len(self._forwarder.table) or now >= self._drain_until):
             self._loop.stop()
 

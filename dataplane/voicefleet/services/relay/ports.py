@@ -16,6 +16,7 @@ from typing import Final
 
 from voicefleet.net.hop_socket import bind_hop
 from voicefleet.net.public_socket import Address, bind_public, public_addresses
+from voicefleet.net.tcp_stream import bind_tcp
 from voicefleet.net.udp import local_address
 from voicefleet.services.relay.messages import Role
 
@@ -53,10 +54,11 @@ def bind_ports(
     hop_networks: Iterable[IPv4Network | IPv6Network],
     processes: int,
     state: Path | None,
+    ice_tcp: bool = False,
 ) -> list[ProcessPorts]:
     """The sockets of each packet process. Addresses that this machine has not are left out, unless none remains."""
     ports = [ProcessPorts() for _ in range(processes)]
-    bound = [_bind_public(address, ports) for address in public_addresses(listen)]
+    bound = [_bind_public(address, ports, ice_tcp) for address in public_addresses(listen)]
     if not any(bound):
         raise PortInUse(f"none of {', '.join(map(str, listen))} is an address of this machine")
     remembered = _read(state)
@@ -77,7 +79,7 @@ def hop_addresses(hop_listen: Address, hop_networks: Iterable[IPv4Network | IPv6
     return [("::" if version == 6 else "0.0.0.0", port) for version in sorted(versions)]
 
 
-def _bind_public(address: Address, ports: list[ProcessPorts]) -> bool:
+def _bind_public(address: Address, ports: list[ProcessPorts], ice_tcp: bool) -> bool:
     try:
         first = bind_public(address)
         if first is None:
@@ -89,6 +91,8 @@ def _bind_public(address: Address, ports: list[ProcessPorts]) -> bool:
             other = bind_public(chosen)
             assert other is not None  # the first one is there
             each.add(Role.PUBLIC, other)
+        for each in ports if ice_tcp else ():
+            each.add(Role.TCP, bind_tcp(chosen))
     except OSError as error:
         raise PortInUse(f"{address[0]} port {address[1]}: {error.strerror}") from None
     return True

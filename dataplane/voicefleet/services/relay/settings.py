@@ -35,6 +35,8 @@ class RelaySettings(ServiceSettings):
         HostPort("::", Port.RELAY),
     )
     """The public UDP port, of IPv4 and IPv6; an address that the machine has not is left out."""
+    ice_tcp: bool = False
+    """Whether ICE-TCP is served on the same port number, for networks that let no UDP through."""
     public_addresses: tuple[str, ...] = ()
     """Where clients reach that port; the addresses listened on, if they are no wildcards."""
     hop_listen: Address = HostPort("0.0.0.0", 0)
@@ -63,14 +65,22 @@ class RelaySettings(ServiceSettings):
     def limits(self) -> Limits:
         """The bounds of one packet process."""
         limits = Limits(flows=-(-self.max_flows // self.packet_processes), idle=self.flow_idle)
-        return limits if self.client_address == "kept" else replace(limits, per_address=0, per_network=0)
+        return (
+            limits
+            if self.client_address == "kept"
+            else replace(limits, per_address=0, per_network=0, tcp_per_address=0)
+        )
 
     @property
     def advertised(self) -> tuple[PublicAddress, ...]:
         """What clients are told."""
         if self.public_addresses:
-            return tuple(PublicAddress(address, self.listen[0].port) for address in self.public_addresses)
-        return tuple(PublicAddress(*each) for each in self.listen)
+            port = self.listen[0].port
+            return tuple(self._advertised(address, port) for address in self.public_addresses)
+        return tuple(self._advertised(*each) for each in self.listen)
+
+    def _advertised(self, address: str, port: int) -> PublicAddress:
+        return PublicAddress(address, port, port if self.ice_tcp else None)
 
     @model_validator(mode="after")
     def _reachable(self) -> "RelaySettings":

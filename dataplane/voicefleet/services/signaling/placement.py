@@ -4,10 +4,10 @@ The directory gives an order; transceivers answer for themselves. One that is fu
 asked; an offer that cannot be served is not carried from one to the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from voicefleet.core.directory import Directory, TransceiverEntry
+from voicefleet.core.directory import Directory, RelayEntry, TransceiverEntry
 from voicefleet.core.steering.policy import Client
 from voicefleet.core.steering.steering import Steering
 from voicefleet.observability import logs
@@ -48,7 +48,7 @@ class Placement:
         """The answer of the transceiver that took the call; raises `Problem`."""
         now = self._clock()
         chosen = self._steering.relays(client, now).relays
-        relays = [OfferedRelay(each.address, each.udp) for relay in chosen for each in relay.addresses]
+        relays = _offered(chosen)
         for asked in self._steering.transceivers(client, chosen[0] if chosen else None, now):
             transceiver = asked.transceiver
             try:
@@ -79,6 +79,14 @@ class Placement:
                 except Unavailable as reason:
                     _log.warning("transceiver did not answer", transceiver=transceiver.id, reason=str(reason))
         raise unknown
+
+
+def _offered(relays: Sequence[RelayEntry]) -> list[OfferedRelay]:
+    """Every address over UDP, best first; then those over TCP, which a client turns to when no UDP comes through."""
+    addresses = [each for relay in relays for each in relay.addresses]
+    return [OfferedRelay(each.address, each.udp) for each in addresses] + [
+        OfferedRelay(each.address, each.tcp, tcp=True) for each in addresses if each.tcp is not None
+    ]
 
 
 def _api(transceiver: TransceiverEntry) -> str:

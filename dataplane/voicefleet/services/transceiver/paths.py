@@ -122,7 +122,7 @@ class HopSocket:
         if opened.flags & Flag.DOWNLINK:
             self._refused("reflected")
             return None
-        path = Path(relay, opened.client)
+        path = Path(relay, opened.client, bool(opened.flags & Flag.TCP))
         inbound = _Inbound(path, not opened.flags & Flag.UNVERIFIED, opened.kind)
         key = ring.key(opened.key_id)
         assert key is not None  # hop.open has just used it
