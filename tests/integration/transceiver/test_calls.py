@@ -159,6 +159,21 @@ async def test_nobody_who_cannot_sign_gets_an_answer() -> None:
         assert answer.cls is stun.Class.SUCCESS
 
 
+async def test_a_client_that_checks_the_moment_it_has_its_answer_is_never_refused() -> None:
+    """The event loop takes the call, the media loop answers the check: it may come before the one told the other."""
+    async with direct_worker(capacity=300) as worker, aiortc_caller() as caller:
+        offer, direct = await caller.offer(), worker.direct
+        assert direct is not None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(DEADLINE)
+            for _ in range(300):
+                token = token_of(worker.create(offer, {}, []).call_id).decode()
+                client.sendto(check(token, ice_password(token.encode(), RING.keys[0])), (direct.address, direct.port))
+                while (answer := client.recv(2048))[0] > 3:
+                    pass  # the ClientHello
+                assert stun.decode(answer).cls is stun.Class.SUCCESS
+
+
 async def test_garbage_touches_no_call() -> None:
     async with direct_worker() as worker, aiortc_caller() as caller:
         await caller.answer(worker.create(await caller.offer(), {}, []).answer)

@@ -163,7 +163,7 @@ class MediaLoop:
                     os.eventfd_read(self._wake)
                     self._awake = False  # before the commands are looked at, or a wake-up could be taken for granted
             if self._commands:
-                self._obey(now)
+                self.obey(now)
             self._look_after(now)
             if now >= next_tick:
                 self._on_tick(now)
@@ -173,7 +173,8 @@ class MediaLoop:
                 self._inbox.post_all(told)
             self.busy += monotonic() - woken
 
-    def _obey(self, now: float) -> None:
+    def obey(self, now: float) -> None:
+        """Do what was posted by now."""
         commands = self._commands
         for _ in range(len(commands)):
             command = commands.popleft()

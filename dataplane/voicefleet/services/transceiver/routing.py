@@ -28,13 +28,18 @@ class Routing:
         ring: Callable[[], KeyRing],
         send: Callable[[Path, bytes], None],
         moved: Callable[[Path, Path], None],
+        catch_up: Callable[[float], None],
         refused: Counter[str],
     ) -> None:
-        """`moved` tells a relay that authentic media of the old path's client came from the new one's address."""
+        """`moved` tells a relay that authentic media of the old path's client came from the new one's address.
+
+        `catch_up` does what the event loop has posted: a client may check before its call was put in here.
+        """
         self.legs: set[MediaLeg] = set()
         self._ring = ring
         self._send = send
         self._moved = moved
+        self._catch_up = catch_up
         self._refused = refused
         self._opener: tuple[KeyRing, TokenOpener] | None = None
         self._by_token: dict[bytes, MediaLeg] = {}
@@ -90,6 +95,9 @@ class Routing:
             return None
         token = username.partition(b":")[0]
         leg = self._by_token.get(token)
+        if leg is None:
+            self._catch_up(now)
+            leg = self._by_token.get(token)
         if leg is None:
             if cls == _REQUEST and integrity_at >= 0:
                 self._refuse_check(path, packet, token, integrity_at)

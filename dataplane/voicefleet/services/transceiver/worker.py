@@ -112,7 +112,7 @@ class Worker:
         self._hop = HopSocket(hop, ring, self._minting_key, generation, self._on_packet, self._refuse)
         self._direct = DirectSocket(direct, self._on_packet) if direct is not None else None
         self._hop_address = hop_address
-        self._routing = Routing(ring, self._send, self._hop.moved, self.refused)
+        self._routing = Routing(ring, self._send, self._hop.moved, self.media.obey, self.refused)
         self._opener: tuple[KeyRing, TokenOpener] | None = None
         self._running = False
 
