@@ -84,7 +84,7 @@ CONTAINERS: Final = Part(
     namespaces=True,
 )
 ETCD: Final = Part("etcd", "what Kubernetes keeps its objects in", ("etcd-server",), ("etcd",))
-GO: Final = Part("Go", "builds Kubernetes from its modules, once: https://go.dev/dl, 1.21 or newer", (), ("go",))
+GO: Final = Part("Go", "builds Kubernetes and Pion, once: https://go.dev/dl, 1.24 or newer", (), ("go",))
 ATHERIS: Final = Part("atheris", "the fuzzer; its wheel is for x86-64 and Python 3.11 to 3.14", (), or_module="atheris")
 
 TIERS: Final = (
@@ -96,7 +96,7 @@ TIERS: Final = (
         Runner.EACH_CORE,
         300,
         needs=(REDIS,),
-        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN),
+        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO),
     ),
     Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
     Tier(
