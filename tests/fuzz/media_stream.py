@@ -25,7 +25,9 @@ _PAYLOADS: Final = (b"\x48", b"\x78" * 40, b"\xfb\x03abc", b"\x03", b"", b"\xe0\
 _OURS: Final = 0x2222
 
 
-class _Script:
+class Script:
+    """Octets that are read as steps; behind its end there are zeros."""
+
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
         self._at = 0
@@ -66,7 +68,7 @@ class _Caller:
         self.seal = Clear()
         self.sequence = self.timestamp = 0
 
-    def step(self, script: _Script) -> None:
+    def step(self, script: Script) -> None:
         stream = self.stream
         match script.octet() % 9:
             case 0:  # the next packet, as it should be
@@ -157,7 +159,7 @@ def _readable(datagram: bytes) -> None:
 
 def media_stream(data: bytes) -> None:
     """Play the script."""
-    script = _Script(data)
+    script = Script(data)
     caller = _Caller(script.octet())
     for _ in range(LONGEST):
         if not script:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from voicefleet.core.sdp.answer import Local, RelayAddress, plan_audio, write_answer
+from voicefleet.core.sdp.offer import OfferError, read_offer
 from voicefleet.wire import client_secret as secrets
 from voicefleet.wire import demux, hop, red, rtcp, rtp, stun
 from voicefleet.wire.client_secret import ClientSecret
@@ -42,6 +44,7 @@ _RTCP_HEADS: Final = (b"\x81\xc8", b"\x81\xc9", b"\x81\xca", b"\x81\xcb", b"\x81
 _encrypt: Final = Cipher(AES128(KEY.token_key), ECB()).encryptor().update
 ROUTES: Final = (Route("10.1.2.3", 4478, 7, 42), Route("fd00::1", 4479, 8, 43))
 TOKENS: Final = tuple(mint(route, KEY, RING.fleet_tag).encode() for route in ROUTES)
+_LOCAL: Final = Local("t" * 24, "p" * 32, bytes(32), 7, 1, 99, [RelayAddress("192.0.2.1", 3478)])
 SECRET: Final = ClientSecret("shop", 1_800_000_000, {"type": "realtime"}, "https://app.example")
 
 
@@ -266,3 +269,20 @@ def red_payload(data: bytes) -> None:
         blocks = read(red.decode, payload)
         if blocks is not None:
             assert red.encode(blocks) == payload
+
+
+def sdp_offer(data: bytes) -> None:
+    """An offer is refused with the line and the reason, or it gets an answer with the same sections in its order."""
+    for octets in (data, b"v=0\r\n" + data, stretched(data) or b""):
+        offer = read(lambda text: read_offer(text.decode("utf-8", "replace")), octets, OfferError)
+        if offer is None:
+            continue
+        try:
+            plan = plan_audio(offer.audio) if offer.audio is not None else None
+        except OfferError as error:
+            assert str(error)
+            continue
+        answer = write_answer(offer, plan, _LOCAL)
+        kinds = [line.partition(" ")[0][2:] for line in answer.split("\r\n") if line.startswith("m=")]
+        assert kinds == [section.kind for section in offer.sections]
+        assert all(line[1:2] == "=" for line in answer.split("\r\n") if line), "something of the offer broke out"

@@ -17,7 +17,7 @@ def check(name: str) -> Callable[[bytes], None]:
     if name == canary.NAME:
         instrumented: Callable[[bytes], None] = atheris.instrument_func(canary.planted)
         return instrumented
-    with atheris.instrument_imports(include=["voicefleet.wire", "voicefleet.core"]):
+    with atheris.instrument_imports(include=["voicefleet.wire", "voicefleet.core", "voicefleet.services"]):
         from tests.fuzz.targets import TARGETS
     return TARGETS[name]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.fuzz import oracles
+from tests.fuzz import media_stream, oracles, packet_path
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "stun.decode": oracles.stun_decode,
@@ -17,4 +17,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "rtcp.decode": oracles.rtcp_compound,
     "red.decode": oracles.red_payload,
     "demux.classify": oracles.demux_classify,
+    "sdp.read_offer": oracles.sdp_offer,
+    "media.stream": media_stream.media_stream,
+    "transceiver.packet_path": packet_path.packet_path,
 }
