@@ -32,13 +32,19 @@ def local_address(bound: socket.socket) -> tuple[str, int]:
     return name[0], name[1]
 
 
-def receive_batch(bound: socket.socket, take: Callable[[bytes, tuple[str, int]], None]) -> None:
-    """Hand over (datagram, sender's host and port) for what waits, at most a batch."""
-    for _ in range(BATCH):
+def receive_batch(
+    bound: socket.socket,
+    take: Callable[[bytes, tuple[str, int]], None],
+    batch: int = BATCH,
+    largest: int = LARGEST,
+) -> bool:
+    """Hand over (datagram, sender's host and port) for what waits, at most a batch; whether more may wait."""
+    for _ in range(batch):
         try:
-            datagram, source = bound.recvfrom(LARGEST)
+            datagram, source = bound.recvfrom(largest)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             continue  # an ICMP error of an earlier datagram; the next call reads on
         take(datagram, source[:2])
+    return True

@@ -57,7 +57,6 @@ class JitterBuffer:
         "_inverse",
         "_last_arrival",
         "_least",
-        "_pausing",
         "_samples",
         "_samples_of",
         "_is_pause",
@@ -71,6 +70,7 @@ class JitterBuffer:
         "heard",
         "late",
         "malformed",
+        "pausing",
         "profile",
         "ready",
         "restarts",
@@ -99,7 +99,8 @@ class JitterBuffer:
         self._timeline = 0
         self._samples = clock_rate // 50
         self._least = clock_rate // 100  # filler in smaller pieces would let a sender of tiny frames make us work
-        self._pausing = False
+        self.pausing = False
+        """The sender has said that it will be silent for a while."""
         self._filled = 0.0
         self._last_arrival = 0.0
         self._anchor = self._anchor_next = float("inf")
@@ -136,7 +137,7 @@ class JitterBuffer:
 
     def pause(self) -> None:
         """The sender said that it will be silent for a while by other means than a frame (RFC 3389 comfort noise)."""
-        self._pausing = True
+        self.pausing = True
 
     def insert(self, sequence: int, timestamp: int, payload: bytes, now: float, sent: bool = True) -> None:
         """Take a packet. An empty `payload` fills its place in the order and is no audio (an event, padding).
@@ -187,7 +188,7 @@ class JitterBuffer:
             return next(iter(self._held.values())).arrival + self.wait
         if self._expected < 0 or self._filled > STALL_LASTS:
             return float("inf")
-        if self._pausing:
+        if self.pausing:
             due = self._anchor + (self._timeline + self._samples) * self._inverse + COMFORT_MARGIN
             return max(due, self._last_arrival + self._filled)  # never faster than time itself, whatever a sender says
         return self._last_arrival + self.profile.stall + self._filled
@@ -200,7 +201,7 @@ class JitterBuffer:
                 return
             self._release_until(oldest, now)
         while self.deadline() <= now:
-            if self._pausing:
+            if self.pausing:
                 self._give(_COMFORT, self._timeline, self._samples)
                 self.comfort += 1
             else:
@@ -252,7 +253,7 @@ class JitterBuffer:
         )
         self._samples = samples if samples > self._least else self._least
         self._timeline = timestamp + samples
-        self._pausing = self._is_pause(payload)
+        self.pausing = self._is_pause(payload)
         self._filled = 0.0
         self.heard += 1
         delay = now - arrival
@@ -285,7 +286,7 @@ class JitterBuffer:
             return
         self.concealments += 1
         self.concealed += frames
-        if self._pausing:
+        if self.pausing:
             # The pause comes first: what is missing is the beginning of the words that follow.
             self._bridge(hole - frames * self._samples)
         for remaining in range(frames, 0, -1):

@@ -55,7 +55,6 @@ class Playout:
         "_inverse",
         "_marker",
         "_next",
-        "_playing",
         "_prebuffer",
         "_queue",
         "_rate",
@@ -65,6 +64,7 @@ class Playout:
         "epoch",
         "lead",
         "played",
+        "playing",
         "queued",
         "slips",
         "talks",
@@ -89,7 +89,8 @@ class Playout:
         self._silence_samples = silence_samples
         self._queue: deque[tuple[bytes, int]] = deque()
         self._next = 0
-        self._playing = self._marker = False
+        self.playing = self._marker = False
+        """`playing`: a talk goes on, so what is queued leaves on the clock."""
         self._closing = 0
         self._idle_at = now
         self._waiting_since = self._available = now
@@ -105,7 +106,7 @@ class Playout:
             return False
         if not self._queue:
             self._waiting_since = self._available = now
-        elif not self._playing and self.queued * self._inverse < self._prebuffer:
+        elif not self.playing and self.queued * self._inverse < self._prebuffer:
             self._available = now
         self._queue.append((payload, samples))
         self.queued += samples
@@ -135,11 +136,11 @@ class Playout:
     def deadline(self) -> float:
         """When `due` has something to send."""
         if self._queue:
-            if self._playing:
+            if self.playing:
                 return self.epoch + self._next * self._inverse - self.lead
             start = self._start()
             return start if self._closing == 0 else min(start, self.epoch + self._next * self._inverse)
-        if self._playing:
+        if self.playing:
             return self.epoch + self._next * self._inverse + DRY
         return self.epoch + self._next * self._inverse if self._closing else self._idle_at
 
@@ -147,8 +148,8 @@ class Playout:
         """The frames that leave now, in order."""
         departures: list[Departure] = []
         while True:
-            if self._queue and (self._playing or now >= self._start()):
-                if not self._playing:
+            if self._queue and (self.playing or now >= self._start()):
+                if not self.playing:
                     self._begin_talk(now)
                 at = self.epoch + self._next * self._inverse - self.lead
                 if now < at:
@@ -169,7 +170,7 @@ class Playout:
     def _begin_talk(self, now: float) -> None:
         self._available = max(self._available, self._start())
         self._next = max(self._next, self.position(now))
-        self._playing = self._marker = True
+        self.playing = self._marker = True
         self.talks += 1
 
     def _start(self) -> float:
@@ -181,10 +182,10 @@ class Playout:
     def _silence_due(self, now: float, departures: list[Departure]) -> bool:
         """One step of what happens while there is nothing to say; whether there was one to take."""
         at = self.epoch + self._next * self._inverse
-        if self._playing:
+        if self.playing:
             if now < at + DRY:
                 return False
-            self._playing = False
+            self.playing = False
             self._closing = CLOSING
             return True
         if self._closing:

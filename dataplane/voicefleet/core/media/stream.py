@@ -72,6 +72,8 @@ class AudioStream:
         self._clock_error = [0] * (len(CLOCK_ERROR_BOUNDS) + 1)
         self._report: ReportBlock | None = None
         self._asked_for = self._weighed_packets = 0
+        self._uplink_due = now
+        self._sooner = True
         self.redundancy = Redundancy()
         """What the downlink carries now; an encoder looks at `fec_loss`."""
         self.peer_left = False
@@ -96,6 +98,7 @@ class AudioStream:
 
     def on_srtcp(self, datagram: bytes, now: float) -> bool:
         """A datagram that looks like SRTCP; whether it was authentic and new."""
+        self._sooner = True
         try:
             compound = self._protection.open_rtcp(datagram)
         except ProtectionError as error:
@@ -117,10 +120,14 @@ class AudioStream:
             outgoing.append(self.sender.datagram(payload, position, marker))
             self._clock_error[bisect_left(CLOCK_ERROR_BOUNDS, late)] += 1
         uplink = self.uplink
-        if uplink.deadline() <= now:
+        due = uplink.deadline()
+        if due <= now:
             lost = uplink.poll(now)
             if lost and uplink.source is not None:
                 self._feedback(Nack(self.sender.ssrc, uplink.source, tuple(lost)), outgoing)
+            due = uplink.deadline()
+        self._uplink_due = due
+        uplink.sooner = False
         if uplink.arrivals.due_at <= now:
             report = uplink.arrivals.report(self.sender.ssrc, uplink.source or 0)
             if report is not None:
@@ -132,13 +139,24 @@ class AudioStream:
         return outgoing
 
     def next_deadline(self) -> float:
-        """When `poll` should be called next."""
+        """When `poll` should be called next; too early where what was waited for has come meanwhile."""
+        self._sooner = False
         if self._outgoing:
             return float("-inf")
-        return min(self.playout.deadline(), self.uplink.deadline(), self._reports.due_at, self.uplink.arrivals.due_at)
+        uplink = self.uplink
+        if uplink.sooner:
+            uplink.sooner = False
+            self._uplink_due = uplink.deadline()
+        return min(self.playout.deadline(), self._uplink_due, self._reports.due_at, uplink.arrivals.due_at)
+
+    @property
+    def sooner(self) -> bool:
+        """Whether `next_deadline()` may have come nearer since it was asked last: after most packets it has not."""
+        return self._sooner or self.uplink.sooner
 
     def hint_round_trip(self, sample: float) -> None:
         """A round trip that the transport has seen (a handshake's); counts until a report tells a better one."""
+        self._sooner = True
         self.round_trip.estimated(sample)
         self.uplink.weigh()
 
@@ -165,10 +183,14 @@ class AudioStream:
         samples = self._terms.coding.samples_of(payload)
         if not samples:
             raise ValueError(f"not a frame of {self._terms.coding.name}: {payload[:8].hex()}")
-        return self.playout.enqueue(payload, samples, now)
+        playout = self.playout
+        if not playout.playing or not playout.queued:
+            self._sooner = True
+        return playout.enqueue(payload, samples, now)
 
     def flush(self) -> Flushed:
         """Fall silent at once; how many milliseconds the caller will have heard since the call began."""
+        self._sooner = True
         return self.playout.flush()
 
     @property
@@ -179,6 +201,7 @@ class AudioStream:
     @profile.setter
     def profile(self, profile: Profile) -> None:
         self.uplink.profile = profile
+        self.uplink.sooner = True
 
     def wall_time(self, frame: AudioFrame) -> float | None:
         """When a frame was said by the caller's own clock (Unix time), if a sender report has told."""

@@ -27,6 +27,9 @@ SOURCE_KEEPS: Final = 1.0
 """A source that was left is taken back only after the current one was silent for so long; else it is a straggler."""
 
 
+_NEVER: Final = float("inf")
+
+
 class Unusable(StrEnum):
     """Why an authentic packet was not used; `wire.Reason` names the rest."""
 
@@ -58,6 +61,7 @@ class Uplink:
         "recovered_by_redundancy",
         "recovery",
         "refused",
+        "sooner",
         "source",
     )
 
@@ -80,6 +84,8 @@ class Uplink:
         self._last_packet = 0.0
         self._lost_before = 0
         self.packets = self.octets = 0
+        self.sooner = True
+        """`deadline`, or that of `arrivals`, may have come nearer; whoever has taken note of them makes it false."""
         self.recovered_by_redundancy = 0
         self.weigh()
 
@@ -145,12 +151,15 @@ class Uplink:
         if number == highest + 1:
             if kind == self._audio_type:
                 buffer.insert(number, media_time, payload, now)
+                if buffer.pausing:
+                    self.sooner = True
                 return
         elif number > highest:
             if highest >= 0 and number - highest <= 0xFFFF:
                 self.recovery.missing(highest + 1, number, now)
         elif number < highest:
             self._older(number, now)
+        self.sooner = True
         if kind == self._audio_type:
             buffer.insert(number, media_time, payload, now)
         elif kind == self._red_type:
@@ -242,6 +251,8 @@ class Uplink:
         self.buffer.insert(number, media_time, b"", now)
 
     def _note_arrival(self, header: RtpHeader, profile: int, elements: bytes, now: float) -> None:
+        if self.arrivals.due_at == _NEVER:
+            self.sooner = True
         wanted = self._terms.transport_sequence
         if profile == ONE_BYTE_PROFILE and wanted is not None:
             # The one element looked for, without a dictionary of all of them.

@@ -7,7 +7,6 @@ first flight, data channels, the agent) is told to the other half, in order, and
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final, Protocol
 
 from voicefleet.agents.link import InlineAgent
@@ -26,7 +25,7 @@ from voicefleet.wire.demux import FIRST_OCTET, PacketKind, classify
 LOOK_AT_PATHS: Final = 0.1
 """Seconds between looks for a silent path where there is another one; a fail-over is late by so much at most."""
 LOOK_AT_CONSENT: Final = 1.0
-_RTP, _DTLS = PacketKind.RTP, PacketKind.DTLS
+_DTLS: Final = PacketKind.DTLS
 _MEDIA: Final = tuple(kind in (PacketKind.RTP, PacketKind.RTCP) for kind in FIRST_OCTET)
 
 
@@ -104,6 +103,7 @@ class MediaLeg:
         "closed",
         "due",
         "ice",
+        "now",
         "other",
         "port",
         "refused",
@@ -119,6 +119,8 @@ class MediaLeg:
         self.refused: Counter[str] = Counter()
         self.due = NEVER
         self.closed = False
+        self.now = ice.started_at
+        """While the inline agent is being called: the moment."""
         self.taken_ms = 0.0
         """Of what the agent has said: how much this loop has heard of."""
         self._dtls = dtls
@@ -170,13 +172,15 @@ class MediaLeg:
             self.refused["neither_dtls_nor_media"] += 1
 
     def _on_media(self, audio: AudioStream, path: Path, packet: bytes, now: float) -> None:
-        if classify(packet) is _RTP:
-            highest = audio.uplink.reception.highest
+        if len(packet) < 2 or not 192 <= packet[1] <= 223:  # RTP and not RTCP (RFC 5761)
+            uplink = audio.uplink
+            highest = uplink.reception.highest
             if audio.on_srtp(packet, now):
                 if self._first_audio_in is None:
                     self._first_audio_in = now
-                self.ice.on_media(path, audio.uplink.reception.highest != highest, now)
-                self._hand_over(audio)
+                self.ice.on_media(path, uplink.reception.highest != highest, now)
+                if uplink.buffer.ready or uplink.keys:
+                    self._hand_over(audio, now)
         elif audio.on_srtcp(packet, now):
             self.ice.on_media(path, False, now)
 
@@ -187,6 +191,7 @@ class MediaLeg:
         self.audio = audio
         self.port = port
         if self._agent is not None:
+            self.now = now
             self._agent.on_start(_Inline(self, audio))
         for arrived, path, packet in self._early.take():
             self._on_media(audio, path, packet, arrived)
@@ -227,9 +232,10 @@ class MediaLeg:
             return self.port.flush()
         return self.audio.flush() if self.audio is not None else Flushed(0.0, 0.0)
 
-    def message(self, channel: str, message: str | bytes) -> None:
+    def message(self, channel: str, message: str | bytes, now: float) -> None:
         """A data channel's message for the inline agent."""
         if self._agent is not None:
+            self.now = now
             self._agent.on_message(channel, message)
 
     def close(self, goodbyes: Sequence[bytes], now: float) -> None:
@@ -259,9 +265,15 @@ class MediaLeg:
                     send(path, packet)
             if self.port is not None:
                 self.port.refill(now)
-            self._hand_over(audio)
+            if audio.uplink.buffer.ready:
+                self._hand_over(audio, now)
         if now >= self._look_at:
             self._look_at_ice(now)
+
+    @property
+    def sooner(self) -> bool:
+        """Whether `next_deadline()` may have come nearer since it was asked last."""
+        return self.audio is None or self.audio.sooner
 
     def next_deadline(self) -> float:
         """When `poll` has something to do."""
@@ -292,11 +304,12 @@ class MediaLeg:
         ice.reconsider(now)
         self._look_at = now + (LOOK_AT_PATHS if len(ice.paths) > 1 else LOOK_AT_CONSENT)
 
-    def _hand_over(self, audio: AudioStream) -> None:
+    def _hand_over(self, audio: AudioStream, now: float) -> None:
         if audio.uplink.buffer.ready:
             frames = audio.take_audio()
             agent = self._agent
             if agent is not None:
+                self.now = now
                 for frame in frames:
                     agent.on_audio(frame)
             elif self.port is not None:
@@ -319,7 +332,7 @@ class _Inline:
     def say(self, payload: bytes) -> bool:
         """Queue one encoded frame."""
         try:
-            return self._audio.say(payload, monotonic())
+            return self._audio.say(payload, self._leg.now)
         except ValueError:
             self._leg.refused["no_frame_to_say"] += 1
             return False

@@ -33,11 +33,15 @@ from voicefleet.services.transceiver.media_leg import MediaLeg
 
 SWITCH_INTERVAL: Final = 0.0001
 """Seconds; see above."""
+EPOLL_STEP: Final = 0.001
+"""Seconds; epoll counts in them and rounds up, so what is shorter is slept."""
 TICK: Final = 0.25
 """Seconds between looks at the loop's own business, such as counters."""
 TURN: Final = 0.001
 """Seconds from the beginning of a turn to that of the next, at least. To be woken costs some 50 us of processor time in
 a virtual machine (what runs after it runs slowly), as much as two packets; so packets wait for each other."""
+CROWDED: Final = 2 * TURN
+"""Turns that come closer than this are held apart; a worker with a few calls serves each packet when it comes."""
 LATENESS_BOUNDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.010, 0.020, 0.050)
 """Seconds; upper bounds of the buckets that turns are counted in by how late they came to a deadline."""
 _WAKE: Final = (1).to_bytes(8, sys.byteorder)
@@ -52,8 +56,8 @@ class Readable(Protocol):
         """For epoll."""
         ...
 
-    def receive(self, now: float) -> None:
-        """Take what waits, at most a batch."""
+    def receive(self, now: float) -> bool:
+        """Take what waits, at most a batch; whether more may wait, which is taken when the clock has had its turn."""
         ...
 
 
@@ -154,23 +158,28 @@ class MediaLoop:
     def _turn(self) -> None:
         poll, schedule, readers = self._epoll.poll, self._schedule, self._readers
         next_tick = monotonic()
-        woken = 0.0
+        woken = before = 0.0
+        behind = False
         while self._running:
             now = monotonic()
-            if now < woken + TURN:
+            if woken - before < CROWDED and now < woken + TURN and not behind:
                 sleep(woken + TURN - now)
                 now = monotonic()
-            events = poll(max(0.0, min(schedule.next(), next_tick) - now))
-            now = woken = monotonic()
+            wait = 0.0 if behind else min(schedule.next(), next_tick) - now
+            if 0.0 < wait < EPOLL_STEP:
+                sleep(wait)
+                wait = 0.0
+            events = poll(wait // EPOLL_STEP * EPOLL_STEP if wait > 0.0 else 0.0)
+            before, now = woken, monotonic()
+            woken, behind = now, False
             for descriptor, _ in events:
                 reader = readers.get(descriptor)
                 if reader is not None:
-                    reader.receive(now)
+                    behind = reader.receive(now) or behind
                 else:
                     os.eventfd_read(self._wake)
                     self._awake = False  # before the commands are looked at, or a wake-up could be taken for granted
-            if self._commands:
-                self.obey(now)
+            self.obey(now)
             self._look_after(now)
             if now >= next_tick:
                 self._on_tick(now)
@@ -183,6 +192,8 @@ class MediaLoop:
     def obey(self, now: float) -> None:
         """Do what was posted by now."""
         commands = self._commands
+        if not commands:
+            return
         for _ in range(len(commands)):
             command = commands.popleft()
             try:

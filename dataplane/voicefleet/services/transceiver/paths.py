@@ -19,6 +19,10 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 
 MAX_HEADERS: Final = 65_536
 """Four for each of the calls that a worker can hold at most; 16 MiB."""
+BATCH: Final = 32
+"""Datagrams taken before the sending clock gets its turn: two thirds of a millisecond of work."""
+LARGEST: Final = 4096
+"""Octets; what is longer is cut off, and authentic to nobody. To make room for more costs a microsecond a packet."""
 OnPacket = Callable[[Path, bool, bytes, float], None]
 """(path, verified, packet, now): not verified where the relay says that no check vouches for the client's address."""
 
@@ -58,12 +62,12 @@ class HopSocket:
         """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, now: float) -> None:
-        """Hand over the packets that wait, at most a batch of datagrams."""
+    def receive(self, now: float) -> bool:
+        """Hand over the packets that wait, at most a batch of datagrams; whether there may be more."""
         if self._ring() is not self._checked_under:
             self._checked_under = self._ring()
             self._inbound.clear()  # each header is checked again, under the keys that count now
-        receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, now))
+        return receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, now), BATCH, LARGEST)
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client through the relay of its path."""
@@ -158,9 +162,12 @@ class DirectSocket:
         """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, now: float) -> None:
-        """Hand over the packets that wait, at most a batch."""
-        receive_batch(self._socket, lambda datagram, source: self._on_packet(Path(None, source), True, datagram, now))
+    def receive(self, now: float) -> bool:
+        """Hand over the packets that wait, at most a batch; whether there may be more."""
+        take = self._on_packet
+        return receive_batch(
+            self._socket, lambda datagram, source: take(Path(None, source), True, datagram, now), BATCH, LARGEST
+        )
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client."""

@@ -174,7 +174,7 @@ class Session:
             except Exception as error:
                 self._agent_failed(error)
         else:
-            self._post(lambda _now: self.leg.message(channel, message))
+            self._post(lambda now: self.leg.message(channel, message, now))
 
     # What the agent does (voicefleet.agents.link.Voice).
 

@@ -244,7 +244,7 @@ class Worker:
 
     def _on_packet(self, path: Path, verified: bool, packet: bytes, now: float) -> None:
         leg = self._routing.find(path, verified, packet, now)
-        if leg is not None:
+        if leg is not None and leg.sooner:
             self.media.note(leg)
 
     def _send(self, path: Path, packet: bytes) -> None:

@@ -1,0 +1,97 @@
+"""The thread of packets and clocks."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from tests.support.facts import DEADLINE, eventually
+from voicefleet.net.udp import receive_batch, udp_socket
+from voicefleet.services.transceiver.inbox import Inbox
+from voicefleet.services.transceiver.media_loop import MediaLoop
+
+
+class Reader:
+    """Blocks the loop in the middle of a turn until the test lets it go on, then obeys as a worker does."""
+
+    def __init__(self) -> None:
+        self.socket = udp_socket(("127.0.0.1", 0))
+        self.loop: MediaLoop | None = None
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.seen: list[str] = []
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def receive(self, now: float) -> bool:
+        self.reading.set()
+        assert self.go_on.wait(DEADLINE)
+        return receive_batch(self.socket, lambda packet, _source: self._take(packet, now))
+
+    def _take(self, packet: bytes, now: float) -> None:
+        assert self.loop is not None
+        self.loop.obey(now)
+        self.seen.append(packet.decode())
+
+
+async def test_a_call_that_was_answered_is_known_before_the_packets_of_its_client() -> None:
+    reader = Reader()
+    media = reader.loop = MediaLoop(
+        Inbox(asyncio.get_running_loop()), lambda _now: None, lambda _leg, _error: None, lambda _error: None
+    )
+    media.serve(reader)
+    media.start()
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"another's packet", reader.socket.getsockname())
+            await asyncio.to_thread(reader.reading.wait, DEADLINE)
+            media.post(lambda _now: reader.seen.append("call created"))
+            client.sendto(b"its first check", reader.socket.getsockname())
+            reader.go_on.set()
+        await eventually(lambda: "its first check" in reader.seen, "the check was read")
+        assert reader.seen.index("call created") < reader.seen.index("its first check")
+    finally:
+        reader.go_on.set()
+        await asyncio.to_thread(media.stop)
+        reader.socket.close()
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+async def test_whatever_is_posted_is_done_in_order_however_often_the_loop_sleeps(count: int) -> None:
+    media = MediaLoop(
+        Inbox(asyncio.get_running_loop()), lambda _now: None, lambda _leg, _error: None, lambda _error: None
+    )
+    media.start()
+    done: list[int] = []
+    try:
+        for number in range(count):
+            media.post(lambda _now, number=number: done.append(number))  # type: ignore[misc]
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+        await eventually(lambda: len(done) == count, "all is done")
+        assert done == list(range(count))
+    finally:
+        await asyncio.to_thread(media.stop)
+
+
+async def test_a_loop_that_dies_says_so_and_can_be_stopped() -> None:
+    died: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+
+    def on_death(error: Exception) -> None:
+        loop.call_soon_threadsafe(died.set_result, error)
+
+    def on_tick(_now: float) -> None:
+        raise RuntimeError("as the test wanted")
+
+    media = MediaLoop(
+        Inbox(loop),
+        on_tick,
+        lambda _leg, _error: None,
+        on_death,
+    )
+    media.start()
+    assert "as the test wanted" in str(await asyncio.wait_for(died, DEADLINE))
+    await asyncio.to_thread(media.stop)
+    media.post(lambda _now: None)
