@@ -1,7 +1,9 @@
 """The far end of the hop without a transceiver: answers checks with the right password and echoes everything else."""
 
 import asyncio
+import os
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,6 +17,7 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.route_token import Route, mint
 
 Address = tuple[str, int]
+_UDP_SEGMENT = 103
 
 
 class EchoPeer(asyncio.DatagramProtocol):
@@ -98,6 +101,19 @@ class EchoPeer(asyncio.DatagramProtocol):
         """Sends to a client unasked, by way of the relay that it was last heard through."""
         flags = Flag.DOWNLINK | (Flag.TCP if tcp else Flag(0))
         self._send(hop.seal(Kind.DATA, flags, client, self._key) + payload, self._paths[client])
+
+    def send_raw(self, datagram: bytes, relay: Address) -> None:
+        """Sends a datagram as it is."""
+        self._send(datagram, relay)
+
+    def send_train(self, datagrams: list[bytes], relay: Address) -> None:
+        """Sends equally long datagrams by one system call (UDP_SEGMENT)."""
+        assert self._transport is not None
+        (length,) = set(map(len, datagrams))
+        bound = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
+        with bound:
+            segment = (socket.IPPROTO_UDP, _UDP_SEGMENT, length.to_bytes(2, sys.byteorder))
+            bound.sendmsg([b"".join(datagrams)], [segment], 0, relay)
 
     def close(self) -> None:
         """The port is closed."""

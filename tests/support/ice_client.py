@@ -46,6 +46,13 @@ class IceClient(asyncio.DatagramProtocol):
         return name[0], name[1]
 
     @property
+    def transport_socket(self) -> socket.socket:
+        """For its options."""
+        assert self._transport is not None
+        made: socket.socket = self._transport.get_extra_info("socket")
+        return made
+
+    @property
     def password(self) -> bytes:
         """What it was given with its token."""
         return password_of(self.token, self.ring)

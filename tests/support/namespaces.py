@@ -24,8 +24,10 @@ _numbers: Final = itertools.count()
 class Namespace:
     """One, by the name that `ip netns` knows."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, prefix: tuple[str, ...] = ()) -> None:
+        """`prefix` is put before each command line, in the namespace."""
         self.name = name
+        self._prefix = prefix
         self.path = Path("/run/netns") / name
 
     @contextmanager
@@ -54,7 +56,7 @@ class Namespace:
     @property
     def enter(self) -> tuple[str, ...]:
         """What a command line begins with to run inside."""
-        return ("nsenter", f"--net={self.path}")
+        return ("nsenter", f"--net={self.path}", *self._prefix)
 
     def udp(self, host: str, port: int = 0) -> socket.socket:
         """A bound socket inside."""

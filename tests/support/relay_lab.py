@@ -45,11 +45,19 @@ class RelayLab:
 
     @asynccontextmanager
     async def relay(
-        self, directory: Path, ring: KeyRing, tier: str, host: str = V4.relay, **settings: str
+        self,
+        directory: Path,
+        ring: KeyRing,
+        tier: str,
+        host: str = V4.relay,
+        *,
+        prefix: tuple[str, ...] = (),
+        **settings: str,
     ) -> AsyncIterator[RelayProcess]:
-        """A relay that is ready."""
+        """A relay that is ready; its command line begins with `prefix`."""
         networks = {"HOP_NETWORKS": "198.18.0.0/15,fd00::/16", "DATAPATH": tier}
-        async with relay_process(directory, ring, host, namespace=self.middle, **(networks | settings)) as relay:
+        middle = Namespace(self.middle.name, prefix)
+        async with relay_process(directory, ring, host, namespace=middle, **(networks | settings)) as relay:
             yield relay
 
     @asynccontextmanager

@@ -45,8 +45,12 @@ class Relay:
 
     def __post_init__(self) -> None:
         self.wire = Wire()
+        self.kernel_saw: dict[Client, float] = {}
         around = Surroundings(
-            HopNetworks(["10.0.0.0/24"]), random.Random(1).randbytes, lambda _client: self.wire, lambda flow: flow.seen
+            HopNetworks(["10.0.0.0/24"]),
+            random.Random(1).randbytes,
+            lambda _client: self.wire,
+            lambda flow: self.kernel_saw.get(flow.client, 0.0),
         )
         self.core = Forwarder(RING, KEY, around, self.limits, self.now)
         self._transactions = itertools.count()
@@ -308,3 +312,45 @@ def test_what_no_call_sends_is_dropped_with_its_reason() -> None:
     ):
         assert send(packet, HOME, relay.wire, relay.now) == []
         assert relay.core.counters.drops[drop] >= 1
+
+
+def test_a_flow_that_the_kernel_forwards_is_not_shed_for_its_silence_in_userspace() -> None:
+    relay = Relay(Limits(per_token=2))
+    token = relay.established(HOME)
+    (_, accelerate) = relay.media(HOME)
+    assert isinstance(accelerate, Accelerate)
+    accelerate.flow.accelerated = True
+    assert sent_to(relay.check(token, MOBILE)) == [ONE]
+    relay.answers(MOBILE)
+    relay.passes(3.0)
+    relay.kernel_saw[HOME] = relay.now
+    relay.answers(MOBILE)  # the transceiver is there; what it sends says nothing about its client
+    newest: Client = ("198.51.100.8", 6000)
+    assert sent_to(relay.check(token, newest)) == [ONE]
+    assert HOME in relay.core.flows and MOBILE not in relay.core.flows
+
+
+def test_a_flow_that_the_kernel_forwards_lives_by_what_the_kernel_sees() -> None:
+    relay = Relay(Limits(idle=10.0))
+    relay.established()
+    (_, accelerate) = relay.media()
+    assert isinstance(accelerate, Accelerate)
+    accelerate.flow.accelerated = True
+    for _ in range(5):
+        relay.kernel_saw[HOME] = relay.now
+        relay.passes(8.0)
+        assert HOME in relay.core.flows
+    relay.passes(5.0)
+    assert HOME not in relay.core.flows
+
+
+def test_the_kernel_is_told_when_a_clients_checks_arrive_at_another_local_address() -> None:
+    relay = Relay()
+    token = relay.established()
+    (_, accelerate) = relay.media()
+    assert isinstance(accelerate, Accelerate)
+    accelerate.flow.accelerated = True
+    assert not any(isinstance(action, Accelerate) for action in relay.check(token))
+    relay.wire = Wire(("203.0.113.2", 3478))
+    assert any(isinstance(action, Accelerate) for action in relay.check(token))
+    assert accelerate.flow.via is relay.wire
