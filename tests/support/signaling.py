@@ -5,23 +5,39 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Final
 
 import aiohttp
+from prometheus_client import CollectorRegistry
 
 from tests.support.workers import RING, direct_worker
-from voicefleet.core.directory import Directory, HopWorker, TransceiverEntry
+from voicefleet.core.directory import Directory, HopWorker, RelayEntry, TransceiverEntry
+from voicefleet.core.rate_limit import Rate
 from voicefleet.core.steering.policy import Policy
+from voicefleet.core.steering.redirect import OtherRegion
 from voicefleet.core.steering.steering import Steering
 from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
+from voicefleet.services.signaling.client_places import ClientPlaces
+from voicefleet.services.signaling.front_desk import FrontDesk
+from voicefleet.services.signaling.front_door import front_door
+from voicefleet.services.signaling.live_calls import LiveCalls
+from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.placement import Placement
+from voicefleet.services.signaling.rate_limits import RateLimits
+from voicefleet.services.signaling.steering_door import SteeringDoor
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
+from voicefleet.services.signaling.whip_door import WhipDoor
 from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.worker import Worker
+
+MANY: Final = Rate(1e6, 1_000_000)
+POLICY: Final = Policy()
+NO_PLACES: Final = ClientPlaces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,8 @@ class Signaling:
 
     http: aiohttp.ClientSession
     workers: Sequence[Worker]
+    port: int
+    metrics: CollectorRegistry
 
 
 def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
@@ -46,7 +64,17 @@ def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
 
 
 @asynccontextmanager
-async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> AsyncIterator[Signaling]:
+async def signaling(
+    keys: ApiKeys | None,
+    capacities: Sequence[int] = (10,),
+    *,
+    relays: Sequence[RelayEntry] = (),
+    policy: Policy = POLICY,
+    places: ClientPlaces = NO_PLACES,
+    limits: RateLimits | None = None,
+    other_regions: Sequence[OtherRegion] = (),
+    **door_options: Any,
+) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode."""
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(direct_worker(capacity)) for capacity in capacities]
@@ -59,9 +87,28 @@ async def signaling(keys: ApiKeys | None, capacities: Sequence[int] = (10,)) -> 
         directory = Directory()
         for number, (worker, port) in enumerate(zip(workers, ports, strict=True)):
             directory.heard(_entry(f"transceiver-{number}", worker, port), time.monotonic())
-        steering = Steering(directory, Policy(), random.Random(1))
-        placement = Placement(client, directory, lambda: RING, time.monotonic, steering)
-        door = OpenAIDoor(Admission(lambda: keys, lambda: RING), placement)
-        port = await stack.enter_async_context(served(application(door, console=True), "127.0.0.1", 0))
+        for relay in relays:
+            directory.heard(relay, time.monotonic())
+        steering = Steering(directory, policy, random.Random(1))
+        registry = CollectorRegistry()
+        desk = FrontDesk(
+            admission=Admission(lambda: keys, lambda: RING),
+            places=places,
+            limits=limits or RateLimits(MANY, MANY, knocks=MANY),
+            placement=Placement(client, steering, time.monotonic),
+            live=LiveCalls(client, directory, lambda: RING),
+            metrics=SignalingMetrics(registry),
+            policy=lambda: steering.policy,
+            region="here",
+            other_regions=other_regions,
+        )
+        ice_servers = ("stun:stun.example:3478",)
+        doors = (
+            OpenAIDoor(desk),
+            WhipDoor(desk, ice_servers),
+            SteeringDoor(desk, steering, lambda: RING, frozenset({"operator"}), ice_servers),
+        )
+        app = application(doors, console=True, open_mode=keys is None)
+        port = await stack.enter_async_context(front_door(app, "127.0.0.1", 0, **door_options))
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
-        yield Signaling(http, workers)
+        yield Signaling(http, workers, port, registry)

@@ -69,6 +69,12 @@ SPEECH: Final = Part(
     "speech", "what a caller says, and how loud it came out", ("espeak-ng", "sox"), ("espeak-ng", "sox")
 )
 COTURN: Final = Part("coturn", "the yardstick of the relay's bench", ("coturn",), ("turnserver",))
+WHIP_CLIENT: Final = Part(
+    "WHIP client",
+    "a GStreamer client of the WHIP door",
+    ("simple-whip-client", "gstreamer1.0-nice", "gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad"),
+    ("whip-client",),
+)
 CHROMIUM: Final = Part(
     "Chromium",
     "a real browser's call",
@@ -96,7 +102,7 @@ TIERS: Final = (
         Runner.EACH_CORE,
         300,
         needs=(REDIS,),
-        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO),
+        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO, WHIP_CLIENT),
     ),
     Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
     Tier(

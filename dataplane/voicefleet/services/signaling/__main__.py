@@ -9,21 +9,30 @@ from typing import Any, Final
 
 from voicefleet.contract import Component
 from voicefleet.core.directory import Directory
-from voicefleet.core.steering.policy import Policy
 from voicefleet.core.steering.steering import Steering
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
+from voicefleet.net.geo import PlacedNetworks, open_geo_database
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.shared_rate_limit import SharedRateLimit
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.signaling.api_keys import ApiKeys, read_api_keys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
+from voicefleet.services.signaling.client_places import ClientPlaces
+from voicefleet.services.signaling.front_desk import FrontDesk
+from voicefleet.services.signaling.front_door import front_door
+from voicefleet.services.signaling.live_calls import LiveCalls
+from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.placement import Placement
+from voicefleet.services.signaling.rate_limits import RateLimits
 from voicefleet.services.signaling.settings import SignalingSettings
+from voicefleet.services.signaling.steering_door import SteeringDoor
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
+from voicefleet.services.signaling.whip_door import WhipDoor
 
 FIRST_LOOK: Final = 1.0
 """Seconds that the first reading of the directory may take before calls are answered without it."""
@@ -49,36 +58,52 @@ async def serve(settings: SignalingSettings) -> None:
     heart = state.heart("loop", STALE)
     registry = metrics.registry(Component.SIGNALING)
     registry.register(state)
-    registry.register(FileMetrics(key_file, *([keys] if keys is not None else [])))
     link = RedisLink(settings.redis())
     state_file = settings.state_directory / "directory.json" if settings.state_directory is not None else None
     reader = DirectoryReader(link, ring().fleet, state=state_file)
     registry.register(link)
     registry.register(reader)
     client = TransceiverClient(ring, time.time)
-    placement = Placement(
-        client,
-        reader.directory,
-        ring,
-        time.monotonic,
-        Steering(reader.directory, Policy(), random.Random()),
+    steering = Steering(reader.directory, settings.policy(), random.Random())
+    geo = open_geo_database(settings.geo_database) if settings.geo_database is not None else None
+    followed: list[WatchedFile[Any]] = [file for file in (key_file, keys, geo) if file is not None]
+    registry.register(FileMetrics(*followed))
+    desk = FrontDesk(
+        admission=Admission(keys=lambda: keys.value if keys is not None else None, ring=ring),
+        places=ClientPlaces(
+            settings.trusted_proxies,
+            PlacedNetworks(settings.placed_networks()),
+            lambda: geo.value if geo is not None else None,
+            settings.believe_place_hints,
+        ),
+        limits=RateLimits(settings.key_rate(), settings.network_rate(), SharedRateLimit(link, ring().fleet)),
+        placement=Placement(client, steering, time.monotonic),
+        live=LiveCalls(client, reader.directory, ring),
+        metrics=SignalingMetrics(registry),
+        policy=lambda: steering.policy,
+        region=settings.region,
+        other_regions=settings.regions(),
     )
-    admission = Admission(keys=lambda: keys.value if keys is not None else None, ring=ring)
+    doors = (
+        OpenAIDoor(desk),
+        WhipDoor(desk, settings.ice_servers),
+        SteeringDoor(desk, steering, ring, frozenset(settings.operator_keys), settings.ice_servers),
+    )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.push_async_callback(client.close)
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
-        followed: list[WatchedFile[Any]] = [key_file, *([keys] if keys is not None else [])]
         background = [tasks.create_task(_follow(file)) for file in followed]
         background += [tasks.create_task(link.run()), tasks.create_task(reader.run())]
         background.append(tasks.create_task(heart.beat_while_running()))
         # Who calls in the first moment shall not hear that nobody is there; without Redis that moment passes, too.
         await reader.wait(_somebody_is_there, FIRST_LOOK)
         background.append(tasks.create_task(_until_calls_can_be_placed(reader, placing)))
-        app = application(OpenAIDoor(admission, placement), console=settings.console)
-        port = await stack.enter_async_context(health.served(app, *settings.signaling_listen))
+        app = application(doors, console=settings.console, open_mode=keys is None)
+        proxies = settings.trusted_proxies if settings.proxy_protocol else ()
+        port = await stack.enter_async_context(front_door(app, *settings.signaling_listen, proxies=proxies))
         serving.holds()
         log.info("signaling serves", host=settings.signaling_listen.host, port=port)
         await stopping.wait()

@@ -1,7 +1,9 @@
 """Reads what a client posts to start a call: plain SDP, or a form with `sdp` and `session`."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +18,9 @@ MAX_SESSION: Final = 128 * 1024
 MAX_BODY: Final = MAX_OFFER + MAX_SESSION + 4096
 """Both parts and what a form puts around them."""
 
+BODY_DEADLINE: Final = 10.0
+"""Seconds for a body to come: an offer and its session, over the slowest of mobile networks."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
@@ -29,7 +34,7 @@ async def read_call_request(request: web.Request) -> CallRequest:
     """The offer in any of the forms that clients use; raises a 400, 413 or 415 that names the part at fault."""
     match request.content_type:
         case "application/sdp":
-            return CallRequest(_sdp(await read_bounded(request, MAX_OFFER, "offer")), {})
+            return CallRequest(read_sdp(await read_bounded(request, MAX_OFFER, "offer")), {})
         case "multipart/form-data":
             return await _read_form(request)
         case other:
@@ -53,41 +58,58 @@ def read_session(text: str | bytes, param: str = "session") -> dict[str, Any]:
 
 
 async def _read_form(request: web.Request) -> CallRequest:
-    parts: dict[str, bytes] = {}
-    limits = {"sdp": MAX_OFFER, "session": MAX_SESSION}
     try:
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            name = part.name if isinstance(part, BodyPartReader) else None
-            if not isinstance(part, BodyPartReader) or name not in limits:
-                raise bad_request(f"Form part {name!r} is not known; allowed: 'sdp', 'session'.", param=name)
-            if name in parts:
-                raise bad_request(f"Form part {name!r} stands twice.", param=name)
-            data = bytearray()
-            while chunk := await part.read_chunk(16384):
-                data += chunk
-                if len(data) > limits[name]:
-                    raise Problem(413, "too_large", f"'{name}' is larger than {limits[name]} octets.", param=name)
-            parts[name] = bytes(data)
+        async with _in_time():
+            parts = await _parts(request)
     except ValueError as error:
         raise bad_request(f"The form cannot be read: {error}") from None
     if "sdp" not in parts:
         raise bad_request("The form has no part 'sdp'.", param="sdp")
     session = read_session(parts["session"]) if "session" in parts else {}
-    return CallRequest(_sdp(parts["sdp"]), session)
+    return CallRequest(read_sdp(parts["sdp"]), session)
+
+
+async def _parts(request: web.Request) -> dict[str, bytes]:
+    parts: dict[str, bytes] = {}
+    limits = {"sdp": MAX_OFFER, "session": MAX_SESSION}
+    reader = await request.multipart()
+    while (part := await reader.next()) is not None:
+        name = part.name if isinstance(part, BodyPartReader) else None
+        if not isinstance(part, BodyPartReader) or name not in limits:
+            raise bad_request(f"Form part {name!r} is not known; allowed: 'sdp', 'session'.", param=name)
+        if name in parts:
+            raise bad_request(f"Form part {name!r} stands twice.", param=name)
+        data = bytearray()
+        while chunk := await part.read_chunk(16384):
+            data += chunk
+            if len(data) > limits[name]:
+                raise Problem(413, "too_large", f"'{name}' is larger than {limits[name]} octets.", param=name)
+        parts[name] = bytes(data)
+    return parts
 
 
 async def read_bounded(request: web.Request, limit: int, what: str) -> bytes:
-    """The whole body, read no further than the limit."""
+    """The whole body, read no further than the limit and no longer than the deadline."""
     data = bytearray()
-    async for chunk in request.content.iter_any():
-        data += chunk
-        if len(data) > limit:
-            raise Problem(413, "too_large", f"The {what} is larger than {limit} octets.")
+    async with _in_time():
+        async for chunk in request.content.iter_any():
+            data += chunk
+            if len(data) > limit:
+                raise Problem(413, "too_large", f"The {what} is larger than {limit} octets.")
     return bytes(data)
 
 
-def _sdp(data: bytes) -> str:
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            yield
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"The body did not come within {BODY_DEADLINE:g} seconds.") from None
+
+
+def read_sdp(data: bytes) -> str:
+    """An offer's text; raises a 400."""
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from voicefleet.core.steering.policy import Client, network_of
+from voicefleet.services.signaling.call_attempt import attempted
 from voicefleet.services.signaling.call_request import MAX_BODY, read_bounded, read_call_request, read_session
-from voicefleet.services.signaling.callers import Admission, Caller
-from voicefleet.services.signaling.placement import Placement
+from voicefleet.services.signaling.front_desk import FrontDesk, session_of
 from voicefleet.services.signaling.problems import Problem, bad_request
 from voicefleet.wire.client_secret import ClientSecret, seal
 from voicefleet.wire.errors import WireError
@@ -31,8 +30,7 @@ SECRET_LIFE_RANGE: Final = (10, 7200)
 class OpenAIDoor:
     """Handlers of the door; holds no call."""
 
-    admission: Admission
-    placement: Placement
+    desk: FrontDesk
 
     def routes(self) -> list[web.RouteDef]:
         """What an application adds to serve this door."""
@@ -45,9 +43,9 @@ class OpenAIDoor:
 
     async def create_secret(self, request: web.Request) -> web.Response:
         """Seal the session configuration of an application into a secret that its browser may hold."""
-        caller = self.admission.application(
-            request.headers.get("Authorization"), request.headers.get("Origin"), time.time()
-        )
+        address = self.desk.places.address(request)
+        await self.desk.limits.knock(address)
+        caller = self.desk.application(request)
         body = await _json_body(request)
         unknown = body.keys() - {"session", "expires_after", "origin"}
         if unknown:
@@ -56,7 +54,7 @@ class OpenAIDoor:
             )
         session = read_session(json.dumps(body.get("session") or {}))
         expires_at = int(time.time()) + _life(body.get("expires_after"))
-        ring = self.admission.ring()
+        ring = self.desk.admission.ring()
         try:
             value = seal(
                 ClientSecret(caller.key_name, expires_at, session, _origin(body)),
@@ -74,30 +72,28 @@ class OpenAIDoor:
 
     async def start_call(self, request: web.Request) -> web.Response:
         """Offer in, answer out."""
-        caller = self.admission.caller(request.headers.get("Authorization"), request.headers.get("Origin"), time.time())
-        asked = await read_call_request(request)
-        session = self._session(caller, dict(asked.session), request.query.get("model"))
-        client = Client(None, network_of(request.remote or ""), caller.key_name)
-        placed = await self.placement.place(asked.sdp, session, client)
-        return web.Response(
-            status=201,
-            body=placed.answer.encode(),
-            content_type="application/sdp",
-            headers={"Location": f"/v1/realtime/calls/{placed.call_id}"},
-        )
+        async with attempted("openai", self.desk.metrics) as attempt:
+            caller = await self.desk.admit(request, attempt)
+            with attempt.stage("body"):
+                asked = await read_call_request(request)
+            session = session_of(caller, asked.session, request.query.get("model"))
+            placed = await self.desk.place(attempt, asked.sdp, session)
+            return web.Response(
+                status=201,
+                body=placed.answer.encode(),
+                content_type="application/sdp",
+                headers={
+                    "Location": f"/v1/realtime/calls/{placed.call_id}",
+                    "Server-Timing": attempt.server_timing(),
+                },
+            )
 
     async def hang_up(self, request: web.Request) -> web.Response:
         """End a call, wherever it runs."""
-        self.admission.caller(request.headers.get("Authorization"), request.headers.get("Origin"), time.time())
-        await self.placement.hang_up(request.match_info["call_id"])
+        await self.desk.limits.knock(self.desk.places.address(request))
+        self.desk.caller(request)
+        await self.desk.live.end(request.match_info["call_id"])
         return web.Response(status=200)
-
-    @staticmethod
-    def _session(caller: Caller, asked: dict[str, Any], model: str | None) -> dict[str, Any]:
-        """What the application fixed wins over what the browser asks for."""
-        if model is not None:
-            asked.setdefault("model", model)
-        return {"type": "realtime", **asked, **caller.session}
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:

@@ -1,20 +1,32 @@
 """Talks to transceivers' internal APIs over connections that are kept open."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import aiohttp
 
 from voicefleet.contract import InternalApi
+from voicefleet.core.directory import RelayEntry, TransceiverEntry
 from voicefleet.wire.keyring import KeyRing
 
 CREATE_DEADLINE: Final = 3.0
 """Seconds for one transceiver to answer; it refuses within milliseconds when it is full."""
 
 
+MOST_ADDRESSES: Final = 16
+"""What a transceiver takes; more would only make the client check more paths."""
+CONNECTIONS_EACH: Final = 64
+IDLE: Final = 75.0
+"""Seconds that a connection to a transceiver is kept for the next call, so that a set-up pays no handshake."""
+
+
 class Unavailable(Exception):
     """This transceiver does not take the call (full, draining, gone); another one may."""
+
+
+class NoSuchCall(Exception):
+    """This transceiver has no such call."""
 
 
 class Refused(Exception):
@@ -38,6 +50,20 @@ class OfferedRelay:
     tcp: bool = False
 
 
+def offered(relays: Sequence[RelayEntry]) -> tuple[OfferedRelay, ...]:
+    """The addresses of relays in their order; TCP, which is for networks that block UDP, after all UDP."""
+    addresses = [address for relay in relays for address in relay.addresses]
+    udp = [OfferedRelay(each.address, each.udp) for each in addresses]
+    tcp = [OfferedRelay(each.address, each.tcp, True) for each in addresses if each.tcp is not None]
+    return (*udp, *tcp)[:MOST_ADDRESSES]
+
+
+def api_of(transceiver: TransceiverEntry) -> str:
+    """The base URL of a transceiver's internal API."""
+    host, port = transceiver.api
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class TransceiverClient:
     """One for the process; closed with it."""
 
@@ -45,35 +71,46 @@ class TransceiverClient:
         self._ring = ring
         self._clock = clock
         self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=CREATE_DEADLINE), connector=aiohttp.TCPConnector(limit_per_host=64)
+            timeout=aiohttp.ClientTimeout(total=CREATE_DEADLINE),
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_EACH, keepalive_timeout=IDLE),
         )
 
     async def create(self, api: str, offer: str, session: dict[str, Any], relays: Sequence[OfferedRelay]) -> Taken:
         """Ask one transceiver to take a call."""
-        body = {
-            "offer": offer,
-            "session": session,
-            "relays": [{"address": relay.address, "port": relay.port, "tcp": relay.tcp} for relay in relays],
-        }
+        body = {"offer": offer, "session": session, "relays": [asdict(relay) for relay in relays]}
+        reply = await self._ask("POST", api + InternalApi.SESSIONS, body, 201)
+        return Taken(reply["id"], reply["answer"])
+
+    async def restart(self, api: str, call_id: str, offer: str, relays: Sequence[OfferedRelay]) -> str:
+        """The answer to new ICE credentials for a call."""
+        body = {"offer": offer, "relays": [asdict(relay) for relay in relays]}
+        answer: str = (await self._ask("POST", f"{api}{InternalApi.SESSIONS}/{call_id}/restart", body, 200))["answer"]
+        return answer
+
+    async def version(self, api: str, call_id: str) -> int:
+        """The version of a call's session description."""
+        version: int = (await self._ask("GET", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 200))["version"]
+        return version
+
+    async def end(self, api: str, call_id: str) -> None:
+        """End a call."""
+        await self._ask("DELETE", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 204)
+
+    async def _ask(self, method: str, url: str, body: dict[str, Any] | None, good: int) -> dict[str, Any]:
+        """The reply to a request; raises `Unavailable`, `Refused` or `NoSuchCall`."""
         try:
-            async with self._http.post(api + InternalApi.SESSIONS, json=body, headers=self._bearer()) as answer:
-                reply = await answer.json()
+            async with self._http.request(method, url, json=body, headers=self._bearer()) as answer:
+                reply: dict[str, Any] = await answer.json() if answer.status != 204 else {}
+                if answer.status == good:
+                    return reply
                 match answer.status:
-                    case 201:
-                        return Taken(reply["id"], reply["answer"])
                     case 400 | 422:
                         raise Refused(reply["reason"])
+                    case 404:
+                        raise NoSuchCall(url)
                     case _:
                         raise Unavailable(f"{answer.status}: {reply.get('reason')}")
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
-            raise Unavailable(f"{type(error).__name__}: {error}") from None
-
-    async def end(self, api: str, call_id: str) -> bool:
-        """End a call; False if that transceiver has no such call."""
-        try:
-            async with self._http.delete(f"{api}{InternalApi.SESSIONS}/{call_id}", headers=self._bearer()) as answer:
-                return answer.status == 204
-        except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
     async def close(self) -> None:

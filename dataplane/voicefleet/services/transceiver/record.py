@@ -38,6 +38,8 @@ class SessionRecord:
     leg: LegRecord
     refused: dict[str, int]
     """Data channel packets that were not used, by reason."""
+    version: int = 0
+    """Of our session description; each ICE restart that was offered counts it up."""
 
     def stages(self) -> dict[str, float | None]:
         """The moments of the set-up, in their usual order."""

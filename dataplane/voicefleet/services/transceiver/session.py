@@ -268,6 +268,7 @@ class Session:
             handshake_round_trip=self._dtls.round_trip,
             leg=leg,
             refused=dict(self.refused),
+            version=self.version,
         )
 
     # Inside.

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from voicefleet.agents.link import Agent
 from voicefleet.core.ice_lite import IceLite, Path
 from voicefleet.core.media.coding import OPUS, PCMA, PCMU, AudioTerms, Coding
 from voicefleet.core.sdp.answer import AudioPlan, Local, RelayAddress, Setup, plan_audio, setup_for, write_answer
+from voicefleet.core.sdp.fragment import restarted
 from voicefleet.core.sdp.offer import Offer, OfferError, read_offer
 from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, explained, refusal
 from voicefleet.net.codec_threads import CodecThreads
@@ -176,8 +177,12 @@ class Worker:
         return Created(session.call_id, answer)
 
     def restart(self, session: Session, offer_text: str, relays: Sequence[RelayAddress]) -> Created:
-        """New ICE credentials for a live call, perhaps over other relays; its audio goes on meanwhile."""
-        offer = read_offer(offer_text)
+        """New ICE credentials for a live call, perhaps over other relays; its audio goes on meanwhile.
+
+        The offer may be a fragment (RFC 8840) with no more than the client's new credentials, as WHIP clients send it.
+        """
+        whole = offer_text.startswith("v=")
+        offer = read_offer(offer_text) if whole else restarted(session.offer, offer_text)
         plan = plan_audio(offer.audio) if offer.audio is not None else None
         if offer.credentials.fingerprints != session.offer.credentials.fingerprints:
             raise OfferError(0, "", "another certificate than the call's: an ICE restart keeps the DTLS association")
@@ -186,6 +191,7 @@ class Worker:
         token = self._mint()
         password = self._password(token)
         session.version += 1
+        session.offer = replace(session.offer, credentials=offer.credentials)
         answer = self._answer(session, offer, plan, token, password, relays)
         self.media.post(lambda _now: self._renew(session.leg, token.encode(), password))
         logs.for_session(__name__, session.call_id).info("ICE restart offered", version=session.version)

@@ -1,0 +1,67 @@
+"""Finds the transceiver of a live call by the call's id, which seals its address: no table that could be lost."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from voicefleet.core.directory import Directory
+from voicefleet.observability import logs
+from voicefleet.services.signaling.problems import Problem
+from voicefleet.services.signaling.transceiver_client import (
+    NoSuchCall,
+    OfferedRelay,
+    Refused,
+    TransceiverClient,
+    Unavailable,
+    api_of,
+)
+from voicefleet.wire.call_id import token_of
+from voicefleet.wire.errors import WireError
+from voicefleet.wire.keyring import KeyRing
+from voicefleet.wire.route_token import TokenOpener
+
+_log = logs.logger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+class LiveCalls:
+    """What may be done with a call that runs somewhere."""
+
+    def __init__(self, client: TransceiverClient, directory: Directory, ring: Callable[[], KeyRing]) -> None:
+        self._client = client
+        self._directory = directory
+        self._ring = ring
+
+    async def end(self, call: str) -> None:
+        """Hang up; raises a 404 if it is not there (any more)."""
+        await self._owner(call, lambda api: self._client.end(api, call))
+
+    async def version(self, call: str) -> int:
+        """The version of its session description; raises a 404."""
+        return await self._owner(call, lambda api: self._client.version(api, call))
+
+    async def restart(self, call: str, fragment: str, relays: Sequence[OfferedRelay]) -> str:
+        """The answer to new ICE credentials; raises a 404, or a 422 for what is no restart."""
+        try:
+            return await self._owner(call, lambda api: self._client.restart(api, call, fragment, relays))
+        except Refused as refused:
+            raise Problem(422, "restart_not_served", str(refused), param="sdp") from None
+
+    async def _owner(self, call: str, ask: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+        unknown = Problem(404, "call_not_found", "There is no such call, or it has ended.")
+        try:
+            route = TokenOpener(self._ring()).open(token_of(call))
+        except WireError:
+            raise unknown from None
+        owner = (route.address, route.port, route.generation)
+        for transceiver in self._directory.transceivers():
+            if owner in transceiver.workers:
+                try:
+                    return await ask(api_of(transceiver))
+                except NoSuchCall:
+                    raise unknown from None
+                except Unavailable as reason:
+                    _log.warning("transceiver did not answer", transceiver=transceiver.id, reason=str(reason))
+                    raise Problem(
+                        503, "transceiver_silent", "The call's transceiver does not answer.", retry_after=2
+                    ) from None
+        raise unknown
