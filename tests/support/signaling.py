@@ -72,12 +72,13 @@ async def signaling(
     policy: Policy = POLICY,
     places: ClientPlaces = NO_PLACES,
     limits: RateLimits | None = None,
+    media_host: str = "127.0.0.1",
     other_regions: Sequence[OtherRegion] = (),
     **door_options: Any,
 ) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode."""
     async with AsyncExitStack() as stack:
-        workers = [await stack.enter_async_context(direct_worker(capacity)) for capacity in capacities]
+        workers = [await stack.enter_async_context(direct_worker(capacity, host=media_host)) for capacity in capacities]
         ports = [
             await stack.enter_async_context(served(internal_api(WorkerCalls(worker), lambda: RING), "127.0.0.1", 0))
             for worker in workers

@@ -72,8 +72,8 @@ COTURN: Final = Part("coturn", "the yardstick of the relay's bench", ("coturn",)
 WHIP_CLIENT: Final = Part(
     "WHIP client",
     "a GStreamer client of the WHIP door",
-    ("simple-whip-client", "gstreamer1.0-nice", "gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad"),
-    ("whip-client",),
+    ("simple-whip-client", "gstreamer1.0-nice", "gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gcc"),
+    ("whip-client", "gcc"),
 )
 CHROMIUM: Final = Part(
     "Chromium",

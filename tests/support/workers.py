@@ -26,13 +26,13 @@ def identity() -> DtlsIdentity:
 
 @asynccontextmanager
 async def direct_worker(
-    capacity: int = 10, generation: int = 1, agent: Callable[[], Agent] = EchoAgent
+    capacity: int = 10, generation: int = 1, agent: Callable[[], Agent] = EchoAgent, host: str = "127.0.0.1"
 ) -> AsyncIterator[Worker]:
     """A running worker; it passes back what it hears, unless it has another agent."""
     worker = Worker(
         hop=udp_socket(("127.0.0.1", 0)),
         hop_address="127.0.0.1",
-        direct=udp_socket(("127.0.0.1", 0)),
+        direct=udp_socket((host, 0)),
         limits=AdmissionLimits(capacity),
         ring=lambda: RING,
         clock=time.time,
