@@ -18,6 +18,10 @@ from voicefleet.net.sctp_adapter import SctpAssociation, Sent
 
 MAX_WAITING: Final = 256
 """Packets that wait to be handled; SCTP repeats what is dropped."""
+LAST_WORD: Final = 1.0
+"""Seconds for a client to take the event that tells it why its channels are closed."""
+LAST_PACKETS: Final = 256
+"""Packets that are taken meanwhile."""
 CLOSED_EVENT: Final = "voicefleet.data_channel_closed"
 """Type of the last event on channels that we close."""
 
@@ -53,10 +57,17 @@ class DataChannels:
         self._packets: deque[bytes] = deque()
         self._some = asyncio.Event()
         self._flooded = False
+        self._last_packets = LAST_PACKETS
         self._arrived: deque[Callable[[], Awaitable[None] | None]] = deque()
 
     def put(self, packet: bytes, now: float) -> None:
         """A packet that DTLS carried; never waits."""
+        if self._flooded:
+            if self._last_packets > 0:  # among them are the acknowledgements of our last word
+                self._last_packets -= 1
+                self._packets.append(packet)
+                self._some.set()
+            return
         verdict = self._gate.weigh(now)
         if verdict is Verdict.CLOSE:
             self._flooded = True
@@ -76,7 +87,7 @@ class DataChannels:
                 await self._some.wait()
                 self._some.clear()
                 if self._flooded:
-                    return self._end("more than this call may send")
+                    return await self._end("more than this call may send")
                 while self._packets:
                     await association.on_packet(self._packets.popleft())
                     while self._arrived:
@@ -86,7 +97,7 @@ class DataChannels:
             return "closed by the client"
         except SctpRefused as refused:
             self._refused[f"sctp_{str(refused).partition(':')[0]}"] += 1
-            return self._end(f"a packet that is not served ({refused})")
+            return await self._end(f"a packet that is not served ({refused})")
         finally:
             await association.stop()
 
@@ -103,8 +114,22 @@ class DataChannels:
         """Whether everything that was sent has left."""
         return self._association.delivered
 
-    def _end(self, reason: str) -> str:
+    async def _end(self, reason: str) -> str:
+        """Say why, and give the client a moment to take it; what it says meanwhile is not heard any more."""
+        self._flooded = True
+        self._packets.clear()
         self.tell_all({"type": CLOSED_EVENT, "reason": reason})
+        association = self._association
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                while not association.delivered and not association.closed:
+                    await self._some.wait()
+                    self._some.clear()
+                    while self._packets:
+                        await association.on_packet(self._packets.popleft())
+                        self._arrived.clear()
+        except (TimeoutError, SctpRefused):
+            pass  # it was told as well as could be
         return reason
 
     def _heard(self, channel: str, message: str | bytes, /) -> None:
