@@ -15,6 +15,7 @@ _PARTS: Final = (
     "requirements.lock",
     "requirements-dev.lock",
     "docs/dependencies.md",
+    "crds",
     "dataplane",
     "operator",
     "scripts",

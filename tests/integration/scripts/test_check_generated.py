@@ -14,7 +14,8 @@ def files():
 def generating(project: ProjectCopy) -> ProjectCopy:
     project.write("scripts/maker.py", MAKER)
     pyproject = project.root / "pyproject.toml"
-    pyproject.write_text(pyproject.read_text() + '\n[tool.voicefleet.generated]\nmade = "scripts.maker:files"\n')
+    before, table, _ = pyproject.read_text().partition("[tool.voicefleet.generated]\n")
+    pyproject.write_text(f'{before}{table}made = "scripts.maker:files"\n')
     return project
 
 
