@@ -97,9 +97,10 @@ class RelayPoolSpec(Placement):
     """How many relays. Also set by `kubectl scale` and by a ScalingPolicy."""
     expose: Expose = Field(default=Expose())
     """How clients reach them."""
-    datapath: Literal["Auto", "Userspace", "Kernel"] = "Auto"
-    """`Kernel` forwards confirmed flows by an eBPF program and needs CAP_BPF and CAP_NET_ADMIN; `Userspace` needs
-    nothing; `Auto` asks for the capabilities and goes on without."""
+    datapath: Literal["Auto", "Userspace", "Kernel"] = "Userspace"
+    """`Userspace` needs no rights. `Kernel` forwards by an eBPF program, several times cheaper; its pods run as root,
+    with no capabilities but BPF, NET_ADMIN and PERFMON, and do not start where that is impossible. `Auto` gets the same
+    and goes on without."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Packet processes of a relay; 0 makes one for each core that it may use."""
     limits: Limits = Field(default=Limits())
