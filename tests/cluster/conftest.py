@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.kubernetes.control_plane import ControlPlane, control_plane
+from tests.support.kubernetes.objects import Namespace
+from tests.support.kubernetes.operator_process import OperatorProcess, operator_process
 from tests.support.kubernetes.programs import BuildError, programs
 from voicefleet_operator.api.crds import definition
 from voicefleet_operator.api.kinds import KINDS
@@ -26,6 +28,23 @@ async def plane() -> AsyncIterator[ControlPlane]:
         waited = running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *established)
         assert waited.returncode == 0, waited.stderr
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def operator(plane: ControlPlane, request: pytest.FixtureRequest) -> AsyncIterator[OperatorProcess]:
+    """An operator that is responsible for all namespaces, while the tests of one module run."""
+    async with operator_process(plane, f"operator-{request.node.path.stem}") as running:
+        yield running
+        print(running.log.read_text()[-3000:])
+
+
+@pytest.fixture
+def voice(plane: ControlPlane, namespace: str, operator: OperatorProcess) -> Namespace:
+    """A namespace that the operator looks after, in a cluster with a node."""
+    addresses = [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "ExternalIP", "address": "198.51.100.1"}]
+    plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": {"edge": "yes"}}})
+    Namespace(plane, "default").set_status("node/node-1", {"addresses": addresses})
+    return Namespace(plane, namespace)
 
 
 @pytest.fixture

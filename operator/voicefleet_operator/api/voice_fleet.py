@@ -238,7 +238,7 @@ class VoiceFleetStatus(Part):
     """The generation of the spec that this status is about."""
     conditions: Annotated[tuple[Condition, ...], KeyedBy(("type",))] = ()
     """Ready, Progressing, Degraded and SessionMap."""
-    ports: Annotated[tuple[PortLease, ...], KeyedBy(("pool", "port"))] = ()
+    ports: Annotated[tuple[PortLease, ...], KeyedBy(("pool", "port", "addresses"))] = ()
     """Who has which public port. This is the truth; pools show a copy."""
     counts: FleetCounts = Field(default=FleetCounts())
     """How much there is."""

@@ -126,7 +126,8 @@ def plan(
             refused[want.pool] = Refusal(Problem.CONFLICT, f"port {lease.port} is in use by {conflict}")
         # else: somebody else has claimed it too; another one is chosen below
     held = {each.pool for each in kept if each.state is not State.RELEASED}
-    for want in wanted.values():
+    # Who wants a certain port comes before those who take any.
+    for want in sorted(wanted.values(), key=lambda each: each.port is None):
         if want.pool in held or want.pool in refused:
             continue
         found = _choose(want, kept, others, taken, terms, random)

@@ -128,24 +128,31 @@ def workload(pool: Pool, fleet: Fleet, here: Installation, port: int, advertised
 
 
 def services(pool: Pool, port: int) -> list[Manifest]:
-    """One Service for UDP and one for TCP: not every load balancer takes both at one address and port."""
-    spec = pool.spec
-    protocols = ["UDP", *(["TCP"] if spec.expose.tcp else [])]
-    if spec.expose.type == "HostPort":
+    """Nothing for host ports; else a Service for UDP and one for TCP.
+
+    Not every load balancer takes both at one address and port. For node ports it has to be one Service: the API server
+    gives a number to one Service only, whatever the protocol.
+    """
+    expose = pool.spec.expose
+    protocols = ["UDP", *(["TCP"] if expose.tcp else [])]
+    if expose.type == "HostPort":
         return []
-    return [_service(pool, port, protocol) for protocol in protocols]
+    if expose.type == "NodePort":
+        return [_service(pool, relay_name(pool.name), port, protocols)]
+    return [_service(pool, f"{relay_name(pool.name)}-{each.lower()}", port, [each]) for each in protocols]
 
 
-def _service(pool: Pool, port: int, protocol: str) -> Manifest:
+def _service(pool: Pool, name: str, port: int, protocols: list[str]) -> Manifest:
     expose = pool.spec.expose
     balancer = expose.load_balancer or LoadBalancer()
-    entry: Manifest = {"name": protocol.lower(), "port": port, "targetPort": port, "protocol": protocol}
-    if expose.type == "NodePort":
-        entry["nodePort"] = port
+    node_port = {"nodePort": port} if expose.type == "NodePort" else {}
     spec: Manifest = {
         "type": expose.type,
         "selector": pool_selector(pool),
-        "ports": [entry],
+        "ports": [
+            {"name": each.lower(), "port": port, "targetPort": port, "protocol": each, **node_port}
+            for each in protocols
+        ],
         # The client's own address has to arrive: relays bound what an address may do, and follow it when it moves.
         "externalTrafficPolicy": "Local",
         "ipFamilyPolicy": "PreferDualStack",
@@ -159,7 +166,6 @@ def _service(pool: Pool, port: int, protocol: str) -> Manifest:
             spec["loadBalancerIP"] = balancer.address
         if balancer.source_ranges:
             spec["loadBalancerSourceRanges"] = list(balancer.source_ranges)
-    name = f"{relay_name(pool.name)}-{protocol.lower()}"
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -7,7 +7,7 @@ from voicefleet_operator.api.spelling import duration
 from voicefleet_operator.model.agent import agent_environment, agent_volumes
 from voicefleet_operator.model.manifest import Manifest, certificate_name, metadata, shard_selector, transceiver_name
 from voicefleet_operator.model.network_policies import transceiver_policy
-from voicefleet_operator.model.pod import Container, place_text, secret_volume, service_pod
+from voicefleet_operator.model.pod import Container, place_text, secret_volume, service_pod, with_hash
 from voicefleet_operator.model.resources import Fleet, Installation, Shard
 from voicefleet_operator.model.surroundings import account, disruption_budget, pod_monitor
 
@@ -62,6 +62,7 @@ def workload(shard: Shard, fleet: Fleet, here: Installation, replicas: int) -> M
         downward={Env.POD_ADDRESS: "status.podIP"},
     )
     template = service_pod(fleet, here, container, labels, transceiver_name(shard.name), spec.drain.deadline)
+    template = with_hash(template, template)  # so that a pod shows whether it is of the newest template
     unavailable = unavailable_pods(shard, replicas)
     # A rollout that may neither surge nor miss a pod could not move at all.
     surge = spec.rollout.max_surge.of(replicas) or (0 if unavailable else 1)

@@ -120,14 +120,28 @@ def test_a_pod_has_longer_to_end_than_its_drain_may_take() -> None:
     assert some[Component.RELAY]["terminationGracePeriodSeconds"] > 30
 
 
-def test_udp_and_tcp_have_a_service_each_with_the_leased_port() -> None:
-    manifests = made(pool=pool(expose={"type": "NodePort"}))
+def relay_ports(kind: str) -> dict[str, list[Manifest]]:
+    manifests = made(pool=pool(expose={"type": kind}))
     services = [each for each in manifests if each["kind"] == "Service" and "relay" in each["metadata"]["name"]]
-    assert [each["spec"]["ports"] for each in services] == [
-        [{"name": "udp", "port": 30478, "targetPort": 30478, "protocol": "UDP", "nodePort": 30478}],
-        [{"name": "tcp", "port": 30478, "targetPort": 30478, "protocol": "TCP", "nodePort": 30478}],
-    ]
     assert all(each["spec"]["externalTrafficPolicy"] == "Local" for each in services)
+    return {each["metadata"]["name"]: each["spec"]["ports"] for each in services}
+
+
+def test_a_balancer_has_a_service_for_udp_and_one_for_tcp_with_the_leased_port() -> None:
+    assert relay_ports("LoadBalancer") == {
+        "edge-relay-udp": [{"name": "udp", "port": 30478, "targetPort": 30478, "protocol": "UDP"}],
+        "edge-relay-tcp": [{"name": "tcp", "port": 30478, "targetPort": 30478, "protocol": "TCP"}],
+    }
+
+
+def test_a_node_port_belongs_to_one_service_for_both() -> None:
+    assert relay_ports("NodePort") == {
+        "edge-relay": [
+            {"name": "udp", "port": 30478, "targetPort": 30478, "protocol": "UDP", "nodePort": 30478},
+            {"name": "tcp", "port": 30478, "targetPort": 30478, "protocol": "TCP", "nodePort": 30478},
+        ]
+    }
+    assert relay_ports("HostPort") == {}
 
 
 def test_a_pool_that_has_no_address_yet_starts_no_relays() -> None:

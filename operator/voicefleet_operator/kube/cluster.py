@@ -1,0 +1,140 @@
+"""Requests to the API server, with deadlines, as documents in and documents out.
+
+The connection, its credentials and their renewal are the official client's. Typed model classes are not used: what the
+operator applies are manifests, and what it reads of other kinds is a few fields.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from voicefleet_operator.kube.endpoints import Endpoint, endpoint_of
+from voicefleet_operator.kube.errors import Unavailable, from_status
+
+Document = dict[str, Any]
+
+FIELD_MANAGER: Final = "voicefleet-operator"
+SECONDS: Final = 15.0
+"""For one request; a slower answer is none."""
+PAGE: Final = 500
+"""Objects in one answer to a list."""
+
+
+class Cluster:
+    """One API server."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        self.requests = {"read": 0, "write": 0}
+        """How many there were; an idle operator makes none."""
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None) -> "Cluster":
+        """By a kubeconfig file, or as the pod that this runs in."""
+        configuration = Configuration()
+        if kubeconfig is not None:
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.connection_pool_maxsize = 32
+        return cls(ApiClient(configuration))
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, endpoint: Endpoint, namespace: str | None, name: str) -> Document:
+        """One object."""
+        return await self._ask("GET", endpoint.path(namespace, name))
+
+    async def list(self, endpoint: Endpoint, namespace: str | None = None, selector: str = "") -> list[Document]:
+        """All objects, or those of a namespace, as they are now."""
+        items: list[Document] = []
+        following = ""
+        while True:
+            query = {"limit": str(PAGE), "labelSelector": selector, "continue": following}
+            answer = await self._ask("GET", endpoint.path(namespace), query=query)
+            items += answer.get("items", ())
+            following = answer.get("metadata", {}).get("continue") or ""
+            if not following:
+                return items
+
+    async def apply(self, manifest: Document) -> Document:
+        """Server-side apply: our fields become as they are here, foreign ones stay."""
+        metadata = manifest["metadata"]
+        path = endpoint_of(manifest).path(metadata.get("namespace"), metadata["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._ask("PATCH", path, manifest, query, "application/apply-patch+yaml")
+
+    async def create(self, document: Document) -> Document:
+        """A new object; `Conflict` when there is one of that name."""
+        endpoint = endpoint_of(document)
+        path = endpoint.path(document["metadata"].get("namespace"))
+        return await self._ask("POST", path, document, {"fieldManager": FIELD_MANAGER})
+
+    async def replace(self, document: Document, subresource: str | None = None) -> Document:
+        """The whole object, or its status; `Conflict` unless its resourceVersion is the current one."""
+        metadata = document["metadata"]
+        path = endpoint_of(document).path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self._ask("PUT", path, document, {"fieldManager": FIELD_MANAGER})
+
+    async def merge(
+        self, endpoint: Endpoint, namespace: str, name: str, change: Document, subresource: str | None = None
+    ) -> Document:
+        """Change some fields; with `metadata.resourceVersion` in it only if nobody else has."""
+        path = endpoint.path(namespace, name, subresource)
+        return await self._ask("PATCH", path, change, {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json")
+
+    async def delete(self, endpoint: Endpoint, namespace: str, name: str, uid: str | None = None) -> None:
+        """Remove an object, and then what it owns; with `uid` only if it is still that one."""
+        options: Document = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        await self._ask("DELETE", endpoint.path(namespace, name), options)
+
+    async def serves(self, endpoint: Endpoint) -> bool:
+        """Whether the cluster knows a kind."""
+        answer = await self._ask("GET", f"/apis/{endpoint.api_version}", missing={})
+        return any(each.get("name") == endpoint.plural for each in answer.get("resources", ()))
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Document | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        missing: Document | None = None,
+    ) -> Document:
+        what = f"{method} {path}"
+        self.requests["read" if method == "GET" else "write"] += 1
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        pairs = [(key, value) for key, value in (query or {}).items() if value]
+        try:
+            request = await self._client.param_serialize(
+                method, path, query_params=pairs, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            answer = await self._client.call_api(*request, _request_timeout=SECONDS)
+            content = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(what, 0, str(error) or type(error).__name__) from None
+        document = _json(content)
+        if answer.status == 404 and missing is not None:
+            return missing
+        if answer.status >= 400:
+            after = answer.headers.get("Retry-After", "")
+            message = str(document.get("message") or content[:300].decode(errors="replace"))
+            raise from_status(what, answer.status, message, float(after) if after.isdigit() else None)
+        return document
+
+
+def _json(content: bytes) -> Document:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,47 @@
+"""What every reconcile works with, and what it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from voicefleet_operator.kube.cluster import Cluster
+from voicefleet_operator.model.ports import Refusal
+from voicefleet_operator.model.resources import Installation
+from voicefleet_operator.reconcile.store import Document, Key, Store
+
+PAUSED = "voicefleet.dev/paused"
+"""An annotation: while it is `true`, nothing of the object is changed."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The cluster, what was seen of it, and the outside world's time and chance."""
+
+    cluster: Cluster
+    store: Store
+    here: Installation
+    clock: Callable[[], float]
+    """Unix seconds."""
+    random: Random
+    secret: Callable[[int], bytes]
+    """So many random octets that nobody can guess."""
+    wake: Callable[[Key], None]
+    """Have another object reconciled soon."""
+    saw: Callable[[Document], None]
+    """An object as the API server answered with it: known at once, and told to those whom it concerns."""
+    namespaces: tuple[str, ...] = ()
+    """Those that the operator is responsible for; none means all."""
+    refused_ports: dict[Key, Refusal] = field(default_factory=dict)
+    """Pools that could get no port, found out when their fleet was reconciled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """When the object should be looked at again, though nothing may have happened to it."""
+
+    after: float
+
+
+def paused(annotations: dict[str, str]) -> bool:
+    """Whether somebody wants to work on it by hand."""
+    return annotations.get(PAUSED, "").lower() == "true"

@@ -1,0 +1,215 @@
+"""The operator without its watches: takes what they saw, decides what to look at, and looks.
+
+It looks only while it leads. An operator that does not lead sees everything too, so that it can take over at once.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, Final
+
+from voicefleet_operator.api.conditions import ConditionType, condition
+from voicefleet_operator.api.kinds import KINDS
+from voicefleet_operator.kube.cluster import Cluster
+from voicefleet_operator.kube.endpoints import CUSTOM
+from voicefleet_operator.kube.errors import Conflict, Forbidden, KubernetesError, NotFound, Unavailable
+from voicefleet_operator.model.resources import Installation
+from voicefleet_operator.reconcile.context import Again, Context
+from voicefleet_operator.reconcile.observed import Unreadable, resource
+from voicefleet_operator.reconcile.relay_pool import reconcile_pool
+from voicefleet_operator.reconcile.statuses import write_status
+from voicefleet_operator.reconcile.store import Document, Key, Store, key_of, owner_uid
+from voicefleet_operator.reconcile.transceiver_shard import reconcile_shard
+from voicefleet_operator.reconcile.voice_fleet import reconcile_fleet
+from voicefleet_operator.reconcile.work_queue import WorkQueue
+
+WORKERS: Final = 8
+"""Objects that are looked at at the same time."""
+RESYNC: Final = 600.0
+"""Seconds after which everything is looked at, whatever was seen."""
+FORBIDDEN_AGAIN: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+Reconcile = Callable[[Context, Any], Awaitable[Again | None]]
+_RECONCILE: Final[dict[str, Reconcile]] = {
+    "VoiceFleet": reconcile_fleet,
+    "RelayPool": reconcile_pool,
+    "TransceiverShard": reconcile_shard,
+}
+
+
+class Controller:
+    """Everything between the watches and the API server."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        here: Installation,
+        *,
+        clock: Callable[[], float] = time.time,
+        namespaces: tuple[str, ...] = (),
+    ) -> None:
+        self.queue = WorkQueue(time.monotonic)
+        self.context = Context(
+            cluster=cluster,
+            store=Store(),
+            here=here,
+            clock=clock,
+            random=Random(),
+            secret=secrets.token_bytes,
+            wake=self.queue.add,
+            saw=self.seen,
+            namespaces=namespaces,
+        )
+        self._leads = False
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that acts."""
+        return self._leads
+
+    def lead(self) -> None:
+        """Act from now on: look at everything that was seen."""
+        self._leads = True
+        self.look_at_all()
+
+    def follow(self) -> None:
+        """Another one acts."""
+        self._leads = False
+        self.queue.clear()
+
+    def look_at_all(self) -> None:
+        """Have every object looked at."""
+        for kind in _RECONCILE:
+            for document in self.context.store.all(kind):
+                self._add(key_of(document))
+
+    def seen(self, document: Document, *, gone: bool = False) -> None:
+        """A watch saw an object, or that it is gone."""
+        store = self.context.store
+        key = key_of(document)
+        if gone:
+            known = store.drop(key)
+            if known is None:
+                return
+            document = known
+            self.queue.forget(key)
+        elif not store.put(document):
+            return
+        self._wake_those_concerned(key, document, gone)
+
+    async def run(self) -> None:
+        """Look at what is due, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(WORKERS):
+                tasks.create_task(self._work())
+            tasks.create_task(self._resync())
+
+    async def relist(self) -> None:
+        """Find out what went while no watch was looking."""
+        for endpoint in CUSTOM.values():
+            there: set[Key] = set()
+            for namespace in self.context.namespaces or (None,):
+                for item in await self.context.cluster.list(endpoint, namespace):
+                    document = {**item, "apiVersion": endpoint.api_version, "kind": endpoint.kind}
+                    there.add(key_of(document))
+                    self.seen(document)
+            for document in list(self.context.store.all(endpoint.kind)):
+                if key_of(document) not in there:
+                    self.seen(document, gone=True)
+
+    def _wake_those_concerned(self, key: Key, document: Document, gone: bool) -> None:
+        kind, namespace, name = key
+        store = self.context.store
+        if kind in KINDS:
+            if not gone and kind in _RECONCILE:
+                self._add(key)
+            if kind == "VoiceFleet":
+                for user in ("RelayPool", "TransceiverShard"):
+                    for each in store.all(user, namespace):
+                        if each.get("spec", {}).get("fleetRef") == name:
+                            self._add(key_of(each))
+            elif kind in ("RelayPool", "TransceiverShard"):
+                self._add(("VoiceFleet", namespace, document.get("spec", {}).get("fleetRef", "")))
+        elif kind == "Node":
+            for pool in store.all("RelayPool"):
+                self._add(key_of(pool))
+        elif kind == "Pod":
+            labels = document["metadata"].get("labels") or {}
+            if shard := labels.get("voicefleet.dev/shard"):
+                self._add(("TransceiverShard", namespace, shard))
+        else:
+            owner = owner_uid(document)
+            for reference in document["metadata"].get("ownerReferences", ()):
+                if reference["uid"] == owner and reference["kind"] in _RECONCILE:
+                    self._add((reference["kind"], namespace, reference["name"]))
+
+    def _add(self, key: Key) -> None:
+        if self._leads and self.context.store.get(*key) is not None:
+            self.queue.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._look(key)
+            finally:
+                self.queue.done(key)
+
+    async def _look(self, key: Key) -> None:
+        document = self.context.store.get(*key)
+        if document is None or not self._leads:
+            return
+        try:
+            try:
+                value = resource(document)
+            except Unreadable as error:
+                await self._unreadable(document, str(error))
+                return
+            again = await _RECONCILE[key[0]](self.context, value)
+        except (Conflict, NotFound) as error:
+            # Somebody was faster, or the store lags: the newest state is on its way, and a look at it decides anew.
+            _log.debug("%s %s/%s: %s", *key, error)
+            self.queue.failed(key)
+        except Unavailable as error:
+            _log.warning("%s %s/%s: %s", *key, error)
+            self.queue.failed(key, error.retry_after or 0.0)
+        except Forbidden as error:
+            _log.error("%s %s/%s: the operator's role does not allow it: %s", *key, error)
+            self.queue.failed(key, FORBIDDEN_AGAIN)
+        except KubernetesError as error:
+            _log.error("%s %s/%s: %s", *key, error)
+            self.queue.failed(key)
+        except Exception:
+            # One object that we cannot handle must not stop the others.
+            _log.exception("%s %s/%s: failed", *key)
+            self.queue.failed(key)
+        else:
+            self.queue.succeeded(key)
+            if again is not None:
+                self.queue.add(key, max(again.after, 0.01))
+
+    async def _unreadable(self, document: Document, message: str) -> None:
+        """Say in the status what cannot be read; what runs goes on running."""
+        value = resource({**document, "spec": _least_spec(document)})
+        found = condition(ConditionType.READY, False, "InvalidSpec", f"{message}; what ran before goes on")
+        await write_status(self.context, value, [found])
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC)
+            if self._leads:
+                try:
+                    await self.relist()
+                except KubernetesError as error:
+                    _log.warning("relist: %s", error)
+                self.look_at_all()
+
+
+def _least_spec(document: Document) -> Document:
+    """A spec that can be read whatever stands there; only the status is written by it."""
+    return {"fleetRef": "unreadable", "targetRef": {"name": "unreadable"}}

@@ -1,0 +1,123 @@
+"""RelayPool: with its port and its addresses known, relays are made; what they say becomes its conditions."""
+
+from typing import Final
+
+from voicefleet_operator.api.conditions import Condition, ConditionType, condition
+from voicefleet_operator.model.manifest import pool_selector, relay_name, selector_text
+from voicefleet_operator.model.ports import State
+from voicefleet_operator.model.relay_manifests import Advertised, advertised_addresses, relay_manifests
+from voicefleet_operator.model.resources import Fleet, Pool
+from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
+from voicefleet_operator.reconcile.applying import bring_about
+from voicefleet_operator.reconcile.context import Again, Context, paused
+from voicefleet_operator.reconcile.observed import fleet_named
+from voicefleet_operator.reconcile.statuses import write_status
+
+_PUBLIC_FIRST: Final = ("ExternalIP", "InternalIP")
+
+
+async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
+    """One look at a pool."""
+    if pool.deleting:
+        return None  # its relays go with it, and drain as they go
+    fleet = fleet_named(context.store, pool.namespace, pool.spec.fleet_ref)
+    if fleet is None or fleet.deleting:
+        message = (
+            f"there is no VoiceFleet {pool.spec.fleet_ref} in namespace {pool.namespace}; create it, "
+            "or make a pool that refers to another"
+        )
+        await write_status(context, pool, [condition(ConditionType.READY, False, "FleetNotFound", message)])
+        return None
+    port = _leased(fleet, pool)
+    advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
+    refused: list[str] = []
+    if paused(pool.annotations) or paused(fleet.annotations):
+        state = [condition(ConditionType.PAUSED, True, "Annotated", "remove voicefleet.dev/paused to go on")]
+    else:
+        state = []
+        if port is not None:
+            refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised))
+    workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
+    conditions = [*_conditions(context, pool, port, advertised, workload, refused), *state]
+    await write_status(
+        context,
+        pool,
+        conditions,
+        replicas=workload.pods,
+        ready_replicas=workload.ready,
+        selector=selector_text(pool_selector(pool)),
+        port=port,
+        addresses=advertised.first(port) if port is not None else (),
+    )
+    return Again(10.0) if refused else None
+
+
+def _leased(fleet: Fleet, pool: Pool) -> int | None:
+    return next(
+        (each.port for each in fleet.status.ports if each.pool == pool.name and each.state == State.BOUND.value), None
+    )
+
+
+def node_addresses(context: Context, pool: Pool) -> dict[str, tuple[str, ...]]:
+    """The addresses of the nodes that the pool may run on, the public ones where there are some."""
+    found = {}
+    for node in context.store.all("Node"):
+        labels = node["metadata"].get("labels") or {}
+        if all(labels.get(key) == value for key, value in pool.spec.node_selector.items()):
+            some = node["status"]["addresses"]
+            kind = next((kind for kind in _PUBLIC_FIRST if any(each["type"] == kind for each in some)), "")
+            found[node["metadata"]["name"]] = tuple(each["address"] for each in some if each["type"] == kind)
+    return found
+
+
+def balancer_addresses(context: Context, pool: Pool) -> tuple[str, ...]:
+    """What the pool's UDP load balancer got."""
+    service = context.store.get("Service", pool.namespace, f"{relay_name(pool.name)}-udp") or {}
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
+    return tuple(each["ip"] for each in ingress if each.get("ip"))
+
+
+def _conditions(
+    context: Context, pool: Pool, port: int | None, advertised: Advertised, workload: Progress, refused: list[str]
+) -> list[Condition]:
+    if port is not None:
+        ports = condition(ConditionType.PORTS_ALLOCATED, True, "PortLeased", f"port {port}")
+    elif (refusal := context.refused_ports.get(("RelayPool", *pool.key))) is not None:
+        ports = condition(ConditionType.PORTS_ALLOCATED, False, refusal.problem.value, refusal.message)
+    else:
+        ports = condition(ConditionType.PORTS_ALLOCATED, False, "Waiting", "the fleet has not leased a port yet")
+    addresses = _addresses_condition(pool, advertised)
+    reachable = condition(
+        ConditionType.REACHABLE,
+        None,
+        "NotTried",
+        "no check from outside is made yet; see whether a client connects",
+    )
+    parts = {"relays": workload} if port is not None and advertised.known else {}
+    progressing, degraded = rollout_conditions(parts)
+    obstacles = [each for each in (ports, addresses) if each.status != "True"]
+    if obstacles:
+        ready = condition(ConditionType.READY, False, obstacles[0].reason, obstacles[0].message)
+    elif refused:
+        ready = condition(ConditionType.READY, False, "Refused", "; ".join(refused))
+    elif degraded.status == "True":
+        ready = condition(ConditionType.READY, False, degraded.reason, degraded.message)
+    elif workload.ready < max(1, workload.wanted) and pool.spec.replicas:
+        message = f"{workload.ready} of {workload.wanted} relays are ready"
+        ready = condition(ConditionType.READY, False, "RelaysStarting", message)
+    else:
+        ready = condition(ConditionType.READY, True, "RelaysReady", f"{workload.ready} relays are ready")
+    return [ready, progressing, degraded, ports, addresses, reachable]
+
+
+def _addresses_condition(pool: Pool, advertised: Advertised) -> Condition:
+    if advertised.known:
+        return condition(ConditionType.ADDRESSES_KNOWN, True, "Known")
+    if pool.spec.expose.type == "LoadBalancer":
+        message = (
+            f"the Service {relay_name(pool.name)}-udp has no IP address yet; "
+            "does the cluster have a provider of UDP load balancers? or set spec.expose.advertise"
+        )
+        return condition(ConditionType.ADDRESSES_KNOWN, False, "LoadBalancerPending", message)
+    message = "no node matches spec.nodeSelector; label one, or set spec.expose.advertise"
+    return condition(ConditionType.ADDRESSES_KNOWN, False, "NoNode", message)

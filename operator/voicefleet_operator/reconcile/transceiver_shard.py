@@ -1,0 +1,188 @@
+"""TransceiverShard: a Deployment whose count goes down only by pods without calls."""
+
+from typing import Any, Final
+
+from voicefleet.contract import Component, Label, Port
+from voicefleet_operator.api.conditions import Condition, ConditionType, condition, moment, timestamp
+from voicefleet_operator.api.transceiver_shard import DrainingPod
+from voicefleet_operator.kube.endpoints import POD
+from voicefleet_operator.kube.errors import NotFound
+from voicefleet_operator.model.drain import DrainPlan, PodState, plan_drain
+from voicefleet_operator.model.manifest import keys_name, selector_text, shard_selector, transceiver_name
+from voicefleet_operator.model.pod import TEMPLATE_HASH
+from voicefleet_operator.model.resources import Fleet, Shard
+from voicefleet_operator.model.transceiver_manifests import transceiver_manifests
+from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
+from voicefleet_operator.reconcile.applying import bring_about
+from voicefleet_operator.reconcile.context import Again, Context, paused
+from voicefleet_operator.reconcile.observed import fleet_named
+from voicefleet_operator.reconcile.statuses import write_status
+from voicefleet_operator.reconcile.store import Document
+from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_to_drain
+
+COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+DRAIN_LOOK: Final = 2.0
+"""Seconds between two looks at pods that drain."""
+COUNT_LOOK: Final = 10.0
+"""Seconds between two counts of the calls for the status."""
+
+
+async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
+    """One look at a shard."""
+    if shard.deleting:
+        return None  # its pods are told to stop, and drain as they do
+    fleet = fleet_named(context.store, shard.namespace, shard.spec.fleet_ref)
+    if fleet is None or fleet.deleting:
+        message = (
+            f"there is no VoiceFleet {shard.spec.fleet_ref} in namespace {shard.namespace}; create it, "
+            "or make a shard that refers to another"
+        )
+        await write_status(context, shard, [condition(ConditionType.READY, False, "FleetNotFound", message)])
+        return None
+    deployment = context.store.get("Deployment", shard.namespace, transceiver_name(shard.name))
+    documents = _pods(context, shard)
+    calls = await _counts(context, fleet, documents)
+    pods = [_state(each, calls.get(each["metadata"]["name"]), deployment) for each in documents]
+    deployed = deployment["spec"].get("replicas", 1) if deployment is not None else shard.spec.replicas
+    step = plan_drain(pods, shard.spec.replicas, deployed, shard.spec.drain.deadline, context.clock())
+    refused: list[str] = []
+    state: list[Condition] = []
+    if paused(shard.annotations) or paused(fleet.annotations):
+        state = [condition(ConditionType.PAUSED, True, "Annotated", "remove voicefleet.dev/paused to go on")]
+    else:
+        await _drain(context, fleet, shard, step, documents)
+        refused = await bring_about(context, shard, transceiver_manifests(shard, fleet, context.here, step.replicas))
+    workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)))
+    known = [each for each in calls.values() if each is not None]
+    await write_status(
+        context,
+        shard,
+        [*_conditions(workload, step, refused), *state],
+        replicas=workload.pods,
+        ready_replicas=workload.ready,
+        selector=selector_text(shard_selector(shard)),
+        calls=sum(each.calls for each in known),
+        capacity=sum(each.capacity for each in known if not each.draining),
+        draining=_draining(shard, step, pods, context.clock()),
+    )
+    if step.waiting or step.remove or step.replicas != shard.spec.replicas:
+        return Again(DRAIN_LOOK)
+    if refused:
+        return Again(10.0)
+    return Again(COUNT_LOOK) if documents else None
+
+
+def _pods(context: Context, shard: Shard) -> list[Document]:
+    """The shard's pods that nobody has told to stop."""
+    labels = shard_selector(shard)
+    return [
+        pod
+        for pod in context.store.all("Pod", shard.namespace)
+        if (pod["metadata"].get("labels") or {}).items() >= labels.items()
+        and "deletionTimestamp" not in pod["metadata"]
+        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    ]
+
+
+async def _counts(context: Context, fleet: Fleet, documents: list[Document]) -> dict[str, Calls | None]:
+    """What each pod says of its calls."""
+    secret = context.store.get("Secret", fleet.namespace, keys_name(fleet.name))
+    running = {
+        each["metadata"]["name"]: (each["status"]["podIP"], Port.TRANSCEIVER_API)
+        for each in documents
+        if each.get("status", {}).get("phase") == "Running" and each["status"].get("podIP")
+    }
+    if secret is None or not running:
+        return {}
+    return await ask(running, bearer(secret, context.clock()))
+
+
+def _state(document: Document, calls: Calls | None, deployment: Document | None) -> PodState:
+    metadata, status = document["metadata"], document.get("status", {})
+    annotations = metadata.get("annotations") or {}
+    since = annotations.get(Label.DRAIN)
+    return PodState(
+        name=metadata["name"],
+        running=status.get("phase") == "Running",
+        ready=any(
+            each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or ()
+        ),
+        calls=None if calls is None else calls.calls,
+        draining_since=moment(since) if since else None,
+        outdated=_is_outdated(metadata, deployment),
+        cost=int(annotations.get(COST, "0")),
+    )
+
+
+def _is_outdated(metadata: dict[str, Any], deployment: Document | None) -> bool:
+    """Whether the pod was made from another template than the Deployment has now."""
+    if deployment is None:
+        return False
+    newest = deployment["spec"]["template"]["metadata"].get("annotations", {}).get(TEMPLATE_HASH)
+    return bool((metadata.get("annotations") or {}).get(TEMPLATE_HASH) != newest)
+
+
+async def _drain(context: Context, fleet: Fleet, shard: Shard, step: DrainPlan, documents: list[Document]) -> None:
+    """Write the marks first: a pod that was told to drain and not marked would never be missed."""
+    now = context.clock()
+    by_name = {each["metadata"]["name"]: each for each in documents}
+    for name in sorted({*step.mark, *step.costs}):
+        annotations: dict[str, str | None] = {}
+        if name in step.mark:
+            annotations[Label.DRAIN] = timestamp(now)
+        if name in step.costs:
+            annotations[COST] = str(step.costs[name])
+        change = {"metadata": {"annotations": annotations}}
+        try:
+            context.saw(
+                {**await context.cluster.merge(POD, shard.namespace, name, change), "apiVersion": "v1", "kind": "Pod"}
+            )
+        except NotFound:
+            continue
+    secret = context.store.get("Secret", fleet.namespace, keys_name(fleet.name))
+    if secret is not None and step.waiting:
+        addresses = {
+            name: (by_name[name]["status"]["podIP"], Port.TRANSCEIVER_API)
+            for name in step.waiting
+            if by_name[name].get("status", {}).get("podIP")
+        }
+        await tell_to_drain(addresses, bearer(secret, now))
+    for name in step.remove:
+        await context.cluster.delete(POD, shard.namespace, name, by_name[name]["metadata"]["uid"])
+
+
+def _draining(shard: Shard, step: DrainPlan, pods: list[PodState], now: float) -> tuple[DrainingPod, ...]:
+    return tuple(
+        DrainingPod(
+            name=pod.name,
+            calls=pod.calls or 0,
+            since=timestamp(pod.draining_since or now),
+            until=timestamp((pod.draining_since or now) + shard.spec.drain.deadline),
+        )
+        for pod in pods
+        if pod.name in step.waiting
+    )
+
+
+def _conditions(workload: Progress, step: DrainPlan, refused: list[str]) -> list[Condition]:
+    progressing, degraded = rollout_conditions({f"{Component.TRANSCEIVER}s": workload})
+    if refused:
+        ready = condition(ConditionType.READY, False, "Refused", "; ".join(refused))
+    elif degraded.status == "True":
+        ready = condition(ConditionType.READY, False, degraded.reason, degraded.message)
+    elif workload.ready < min(1, workload.wanted):
+        ready = condition(ConditionType.READY, False, "TransceiversStarting", f"0 of {workload.wanted} are ready")
+    elif not workload.exists or not workload.observed:
+        ready = condition(ConditionType.READY, False, "TransceiversStarting", "no pod has been made yet")
+    else:
+        ready = condition(ConditionType.READY, True, "TransceiversReady", f"{workload.ready} pods take calls")
+    if step.waiting:
+        draining = condition(
+            ConditionType.DRAINING,
+            True,
+            "CallsGoOn",
+            f"{', '.join(step.waiting)} take no more calls and wait for theirs",
+        )
+    else:
+        draining = condition(ConditionType.DRAINING, False, "NoPodDrains")
+    return [ready, progressing, degraded, draining]
