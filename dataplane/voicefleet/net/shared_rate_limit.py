@@ -7,9 +7,6 @@ from voicefleet.contract import RedisKey
 from voicefleet.core.rate_limit import Rate
 from voicefleet.net.redis_link import RedisLink, Unavailable
 
-DEADLINE: Final = 0.05
-"""Seconds that a call waits for the answer; it goes on without it."""
-
 # KEYS: one a name. ARGV: interval and tolerance in microseconds, for each name in turn.
 # Takes from all or from none; answers the longest wait in microseconds.
 _TAKE: Final = """
@@ -42,7 +39,5 @@ class SharedRateLimit:
         arguments = [
             round(1e6 * part) for rate in names.values() for part in (rate.interval, rate.interval * (rate.burst - 1))
         ]
-        answer = await self._link.ask(
-            "rate limit", lambda redis: redis.register_script(_TAKE)(keys, arguments), deadline=DEADLINE
-        )
+        answer = await self._link.ask("rate limit", lambda redis: redis.register_script(_TAKE)(keys, arguments))
         return 0.0 if isinstance(answer, Unavailable) else float(answer) / 1e6

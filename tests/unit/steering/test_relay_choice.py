@@ -20,6 +20,7 @@ from voicefleet.core.directory import Directory, Kind
 from voicefleet.core.place import Place
 from voicefleet.core.steering.explanation import explain_asked, explain_candidate, explain_client, explain_passed_over
 from voicefleet.core.steering.policy import Client, PlaceSource, Policy
+from voicefleet.core.steering.redirect import OtherRegion, better_region
 from voicefleet.core.steering.steering import STICKY_FOR, Steering
 
 BERLIN = Place(52.52, 13.4)
@@ -176,3 +177,18 @@ def test_two_thousand_relays_are_looked_at_once_and_not_for_every_call() -> None
     table.heard(relay("0", FRANKFURT, pool="0", load=0.5), NOW + 0.1)
     assert choice.view(NOW + 0.1) is view
     assert choice.view(NOW + 0.25) is not view
+
+
+def test_a_client_is_sent_to_another_region_only_where_that_is_much_nearer_and_allowed() -> None:
+    others = [OtherRegion("jp", "https://jp", TOKYO), OtherRegion("au", "https://au", SYDNEY)]
+    choice = steering(directory(relay("fra", FRANKFURT, region="eu")))
+
+    def sent(place: Place | None, policy: Policy | None = None) -> str | None:
+        answer = choice.relays(Client(place, "198.51.100.0/24"), NOW, remember=False)
+        other = better_region(answer, others, "eu", policy or Policy())
+        return other.region if other is not None else None
+
+    assert sent(Place(34.7, 135.5)) == "jp"
+    assert sent(BERLIN) is sent(None) is None
+    assert sent(Place(34.7, 135.5), Policy(allowed_regions=frozenset({"eu"}))) is None
+    assert sent(Place(-36.8, 174.8), Policy(allowed_regions=frozenset({"eu", "au"}))) == "au"
