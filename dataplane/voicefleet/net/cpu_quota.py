@@ -8,9 +8,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
     """Whole cores that this container may use, at least one. A quota of 1.5 cores feeds two processes."""
-    cores = len(os.sched_getaffinity(0))
+    return max(1, -int(-usable_cpu(cgroup) // 1))
+
+
+def usable_cpu(cgroup: Path = _CGROUP) -> float:
+    """Processor seconds a second that this container may use: 1.5 of two cores, say."""
+    cores = float(len(os.sched_getaffinity(0)))
     quota = _quota(cgroup)
-    return cores if quota is None else max(1, min(cores, -int(-quota // 1)))
+    return cores if quota is None else min(cores, quota)
 
 
 def _quota(cgroup: Path) -> float | None:

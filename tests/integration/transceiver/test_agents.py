@@ -13,6 +13,7 @@ from voicefleet.agents.echo import PcmEchoAgent
 from voicefleet.agents.link import Voice
 from voicefleet.core.media.frame import AudioFrame
 from voicefleet.core.media.pacing import Flushed
+from voicefleet.core.media.patience import ACCURATE, CONVERSATIONAL
 from voicefleet.core.media.telephone_event import KeyPress
 from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.net.sctp_adapter import Sent
@@ -91,6 +92,18 @@ async def test_frames_come_with_the_moment_at_which_they_were_said() -> None:
         moments = [frame.captured for frame in agent.pcm]
         assert all(0.0 < later - earlier < 0.1 for earlier, later in pairwise(moments))
         assert {len(frame.pcm) for frame in agent.pcm} == {2 * RATE // 50}
+
+
+async def test_an_agent_chooses_what_matters_more_while_the_call_lives() -> None:
+    agent = ScriptedAgent()
+    async with direct_worker(agent=lambda: agent) as worker, aiortc_caller() as caller:
+        created = worker.create(await caller.offer(), {}, [])
+        await caller.answer(created.answer)
+        voice = await asyncio.wait_for(agent.voice, DEADLINE)
+        leg = worker.session(created.call_id).leg
+        for profile in (ACCURATE, CONVERSATIONAL):
+            voice.listen(profile)
+            await eventually(lambda: leg.audio is not None and leg.audio.profile is profile, "it listens so")  # noqa: B023
 
 
 async def test_events_go_both_ways_and_channels_come_and_go() -> None:

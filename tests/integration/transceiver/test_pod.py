@@ -127,6 +127,26 @@ async def test_a_full_pod_refuses_with_a_reason_and_takes_calls_again(tmp_path: 
         await eventually_seen(taken, lambda: "there is room again")
 
 
+async def test_ice_is_restarted_over_the_api_by_another_offer_of_the_same_client(tmp_path: Path) -> None:
+    async with transceiver_process(tmp_path, WORKERS="2") as pod, aiortc_caller() as caller:
+        identity = await call(pod, caller)
+        offer = caller.peer.localDescription.sdp
+        url = f"{pod.api}/v1/sessions/{identity}/restart"
+        async with pod.http.post(url, json={"offer": offer, "relays": []}) as answer:
+            body = await answer.json()
+            assert answer.status == 200 and body["id"] == identity
+        ufrag = re.search(r"a=ice-ufrag:(\S+)", body["answer"])
+        assert ufrag is not None and ufrag[1] != token_of(identity).decode()
+        route = TokenOpener(RING).open(ufrag[1].encode())
+        assert (route.port, route.generation) == (route_of(identity).port, route_of(identity).generation)
+        async with pod.http.post(url, json={"offer": offer.replace("opus", "speex"), "relays": []}) as answer:
+            assert answer.status == 422
+        stranger = identity[:-4] + ("AAAA" if identity[-4:] != "AAAA" else "BBBB")
+        async with pod.http.post(url.replace(identity, stranger), json={"offer": offer, "relays": []}) as answer:
+            assert answer.status == 404
+        await caller.hears_its_tone()
+
+
 async def test_an_offer_that_cannot_be_served_is_refused_with_its_line_across_processes(tmp_path: Path) -> None:
     async with transceiver_process(tmp_path, WORKERS="1") as pod, aiortc_caller() as caller:
         refused = await pod.create((await caller.offer()).replace("a=setup:actpass", "a=setup:sideways"))

@@ -60,7 +60,6 @@ class JitterBuffer:
         "_samples",
         "_samples_of",
         "_is_pause",
-        "_timeline",
         "comfort",
         "concealed",
         "concealments",
@@ -76,6 +75,7 @@ class JitterBuffer:
         "restarts",
         "skipped",
         "stalled",
+        "timeline",
         "wait",
     )
 
@@ -96,7 +96,8 @@ class JitterBuffer:
         self._held: dict[int, _Held] = {}  # by arrival: a dict keeps the order of insertion
         self._given_up: dict[int, None] = {}
         self._expected = -1
-        self._timeline = 0
+        self.timeline = 0
+        """Media time at which the next frame is expected to start."""
         self._samples = clock_rate // 50
         self._least = clock_rate // 100  # filler in smaller pieces would let a sender of tiny frames make us work
         self.pausing = False
@@ -113,11 +114,6 @@ class JitterBuffer:
         """Samples of media time that no frame was given for."""
         self.delay_sum = self.delay_max = 0.0
         """Seconds between a frame's arrival and its handing over, over all frames heard."""
-
-    @property
-    def timeline(self) -> int:
-        """Media time at which the next frame is expected to start."""
-        return self._timeline
 
     @property
     def expected(self) -> int:
@@ -189,7 +185,7 @@ class JitterBuffer:
         if self._expected < 0 or self._filled > STALL_LASTS:
             return float("inf")
         if self.pausing:
-            due = self._anchor + (self._timeline + self._samples) * self._inverse + COMFORT_MARGIN
+            due = self._anchor + (self.timeline + self._samples) * self._inverse + COMFORT_MARGIN
             return max(due, self._last_arrival + self._filled)  # never faster than time itself, whatever a sender says
         return self._last_arrival + self.profile.stall + self._filled
 
@@ -202,17 +198,17 @@ class JitterBuffer:
             self._release_until(oldest, now)
         while self.deadline() <= now:
             if self.pausing:
-                self._give(_COMFORT, self._timeline, self._samples)
+                self._give(_COMFORT, self.timeline, self._samples)
                 self.comfort += 1
             else:
-                self._give(_STALLED, self._timeline, self._samples)
+                self._give(_STALLED, self.timeline, self._samples)
                 self.stalled += 1
             self._filled += self._samples * self._inverse
-            self._timeline += self._samples
+            self.timeline += self._samples
 
     def _begin(self, sequence: int, timestamp: int, payload: bytes, now: float) -> None:
         self._expected = sequence + 1
-        self._timeline = timestamp
+        self.timeline = timestamp
         self._given_up.clear()
         self._anchor = self._anchor_next = now - timestamp * self._inverse
         self._anchor_until = now + _ANCHOR_WINDOW
@@ -245,14 +241,14 @@ class JitterBuffer:
         if not samples:
             self.malformed += 1
             return
-        if timestamp != self._timeline:
-            self._bridge(timestamp - self._timeline)
+        if timestamp != self.timeline:
+            self._bridge(timestamp - self.timeline)
         # NamedTuple's constructor would cost twice as much, fifty times a second and call.
         self.ready.append(
             _new(AudioFrame, (_HEARD, payload, timestamp, samples, self._anchor + timestamp * self._inverse, b""))
         )
         self._samples = samples if samples > self._least else self._least
-        self._timeline = timestamp + samples
+        self.timeline = timestamp + samples
         self.pausing = self._is_pause(payload)
         self._filled = 0.0
         self.heard += 1
@@ -267,9 +263,9 @@ class JitterBuffer:
         if hole <= 0:
             return
         for _ in range(min(hole // self._samples, MAX_COMFORT)):
-            self._give(_COMFORT, self._timeline, self._samples)
+            self._give(_COMFORT, self.timeline, self._samples)
             self.comfort += 1
-            self._timeline += self._samples
+            self.timeline += self._samples
             hole -= self._samples
         self.skipped += hole
 
@@ -280,7 +276,7 @@ class JitterBuffer:
             self._given_up[sequence] = None
         for stale in list(islice(self._given_up, max(0, len(self._given_up) - MAX_HELD))):
             del self._given_up[stale]
-        hole = following.timestamp - self._timeline
+        hole = following.timestamp - self.timeline
         frames = min(missing, hole // self._samples, MAX_CONCEALED) if following.payload else 0
         if frames <= 0:
             return
@@ -292,10 +288,10 @@ class JitterBuffer:
         for remaining in range(frames, 0, -1):
             if remaining == 1:
                 last = following.timestamp - self._samples
-                self.skipped += last - self._timeline
-                self._timeline = last
-            self._give(_CONCEALED, self._timeline, self._samples, following.payload if remaining == 1 else b"")
-            self._timeline += self._samples
+                self.skipped += last - self.timeline
+                self.timeline = last
+            self._give(_CONCEALED, self.timeline, self._samples, following.payload if remaining == 1 else b"")
+            self.timeline += self._samples
 
     def _give(self, kind: FrameKind, timestamp: int, samples: int, recovery: bytes = b"") -> None:
         captured = self._anchor + timestamp * self._inverse

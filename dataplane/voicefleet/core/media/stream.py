@@ -73,7 +73,8 @@ class AudioStream:
         self._report: ReportBlock | None = None
         self._asked_for = self._weighed_packets = 0
         self._uplink_due = now
-        self._sooner = True
+        self.sooner = True
+        """`next_deadline()` may have come nearer since it was asked last, if this says so or `uplink.sooner`."""
         self.redundancy = Redundancy()
         """What the downlink carries now; an encoder looks at `fec_loss`."""
         self.peer_left = False
@@ -98,7 +99,7 @@ class AudioStream:
 
     def on_srtcp(self, datagram: bytes, now: float) -> bool:
         """A datagram that looks like SRTCP; whether it was authentic and new."""
-        self._sooner = True
+        self.sooner = True
         try:
             compound = self._protection.open_rtcp(datagram)
         except ProtectionError as error:
@@ -140,7 +141,7 @@ class AudioStream:
 
     def next_deadline(self) -> float:
         """When `poll` should be called next; too early where what was waited for has come meanwhile."""
-        self._sooner = False
+        self.sooner = False
         if self._outgoing:
             return float("-inf")
         uplink = self.uplink
@@ -149,14 +150,9 @@ class AudioStream:
             self._uplink_due = uplink.deadline()
         return min(self.playout.deadline(), self._uplink_due, self._reports.due_at, uplink.arrivals.due_at)
 
-    @property
-    def sooner(self) -> bool:
-        """Whether `next_deadline()` may have come nearer since it was asked last: after most packets it has not."""
-        return self._sooner or self.uplink.sooner
-
     def hint_round_trip(self, sample: float) -> None:
         """A round trip that the transport has seen (a handshake's); counts until a report tells a better one."""
-        self._sooner = True
+        self.sooner = True
         self.round_trip.estimated(sample)
         self.uplink.weigh()
 
@@ -185,12 +181,12 @@ class AudioStream:
             raise ValueError(f"not a frame of {self._terms.coding.name}: {payload[:8].hex()}")
         playout = self.playout
         if not playout.playing or not playout.queued:
-            self._sooner = True
+            self.sooner = True
         return playout.enqueue(payload, samples, now)
 
     def flush(self) -> Flushed:
         """Fall silent at once; how many milliseconds the caller will have heard since the call began."""
-        self._sooner = True
+        self.sooner = True
         return self.playout.flush()
 
     @property

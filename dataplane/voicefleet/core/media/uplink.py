@@ -147,7 +147,9 @@ class Uplink:
             return
         self.packets += 1
         self.octets += len(payload)
-        media_time = timestamp if highest < 0 else extend_timestamp(timestamp, buffer.timeline)
+        media_time = buffer.timeline
+        if timestamp != media_time & 0xFFFFFFFF:  # most often it is the frame whose turn it is
+            media_time = timestamp if highest < 0 else extend_timestamp(timestamp, media_time)
         if number == highest + 1:
             if kind == self._audio_type:
                 buffer.insert(number, media_time, payload, now)

@@ -23,7 +23,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The bounds of one worker."""
+    """The bounds of one worker. A worker that has only a part of a core has only that part of `cpu`."""
 
     calls: int
     cpu: float = 0.85

@@ -144,8 +144,11 @@ class MediaLeg:
             self._send(path, answer.datagram)
         if self._first_check is None and ice.chosen is not None:
             self._first_check = now
-            for flight in self._dtls.start(now):
-                self._send(path, flight)
+            try:
+                for flight in self._dtls.start(now):
+                    self._send(path, flight)
+            except Exception as error:
+                self.aside(self.other.on_failure, error)
             self.aside(self.other.on_first_check, now)
         return answer
 
@@ -155,16 +158,17 @@ class MediaLeg:
         Whatever goes wrong in here is this call's end, and no other's.
         """
         try:
-            self._take(path, packet, now)
+            audio = self.audio
+            if audio is not None and len(packet) > 1 and _MEDIA[packet[0]]:
+                self._on_media(audio, path, packet, now)
+            else:
+                self._take(path, packet, now)
         except Exception as error:
             self.aside(self.other.on_failure, error)
 
     def _take(self, path: Path, packet: bytes, now: float) -> None:
-        if packet and _MEDIA[packet[0]]:
-            if self.audio is None:
-                self._early.keep(path, packet, now)
-            else:
-                self._on_media(self.audio, path, packet, now)
+        if self.audio is None and packet and _MEDIA[packet[0]]:
+            self._early.keep(path, packet, now)
         elif packet and classify(packet) is _DTLS:
             if self._first_check is not None:
                 self.aside(self.other.on_dtls, packet, now)
@@ -172,7 +176,7 @@ class MediaLeg:
             self.refused["neither_dtls_nor_media"] += 1
 
     def _on_media(self, audio: AudioStream, path: Path, packet: bytes, now: float) -> None:
-        if len(packet) < 2 or not 192 <= packet[1] <= 223:  # RTP and not RTCP (RFC 5761)
+        if not 192 <= packet[1] <= 223:  # RTP and not RTCP (RFC 5761)
             uplink = audio.uplink
             highest = uplink.reception.highest
             if audio.on_srtp(packet, now):
@@ -273,7 +277,8 @@ class MediaLeg:
     @property
     def sooner(self) -> bool:
         """Whether `next_deadline()` may have come nearer since it was asked last."""
-        return self.audio is None or self.audio.sooner
+        audio = self.audio
+        return audio is None or audio.sooner or audio.uplink.sooner
 
     def next_deadline(self) -> float:
         """When `poll` has something to do."""

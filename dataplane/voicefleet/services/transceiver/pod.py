@@ -13,6 +13,7 @@ from typing import Any, Final
 from voicefleet.contract import Component
 from voicefleet.core.directory import TransceiverEntry
 from voicefleet.core.transceiver.admission import AdmissionLimits
+from voicefleet.net.cpu_quota import usable_cpu
 from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import AcceptedRing, KeyFile
@@ -54,6 +55,7 @@ class Pod:
         self._live: dict[str, SessionRecord] = {}
         self._call_metrics = CallMetrics(self._registry)
         limits = AdmissionLimits(settings.sessions)
+        limits = replace(limits, cpu=limits.cpu * min(1.0, usable_cpu() / settings.worker_processes))
         generation = secrets.randbits(16)
         self._workers = [
             WorkerLife(
