@@ -5,6 +5,7 @@ import hashlib
 import socket
 import time
 from ipaddress import ip_network
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ from tests.support.directories import FRANKFURT, PARIS, TOKYO, VIRGINIA, relay
 from tests.support.facts import eventually
 from tests.support.signaling import MANY, Signaling, signaling
 from tests.support.workers import RING
+from voicefleet.cli.command import run
 from voicefleet.core.countries import place_of_country
 from voicefleet.core.place import Place
 from voicefleet.core.rate_limit import Rate
@@ -237,3 +239,18 @@ async def test_open_mode_says_so_on_the_console_page() -> None:
     async with signaling(KEYS) as fleet, aiohttp.ClientSession() as http:
         page = await (await http.get(f"http://127.0.0.1:{fleet.port}/")).text()
         assert "anybody" not in page and "<!-- notice" not in page
+
+
+async def test_the_command_line_prints_the_same_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    key_file = tmp_path / "ring.json"
+    key_file.write_bytes(RING.dump())
+    async with signaling(KEYS, relays=RELAYS) as fleet:
+        url = f"http://127.0.0.1:{fleet.port}"
+        command = ["steering", "explain", "198.51.100.7", "--url", url, "--key-file", str(key_file)]
+        assert await asyncio.to_thread(run, [*command, "--place", "35,139"]) == 0
+        told = capfd.readouterr().out
+        assert "relay jp-0" in told and "10 of 10 free" in told
+        assert await asyncio.to_thread(run, [*command, "--place", "here"]) == 1
+        command[2] = "nonsense"
+        assert await asyncio.to_thread(run, command) == 1
+        assert "no IP address" in capfd.readouterr().err
