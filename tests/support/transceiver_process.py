@@ -21,6 +21,8 @@ from tests.support.workers import RING
 from voicefleet.contract import Env, HealthPath, InternalApi
 from voicefleet.net.certificate import self_signed
 
+START_DEADLINE = 3 * DEADLINE
+"""Seconds for processes to import their libraries, one after the other, while a whole test run wants the processor."""
 BEARER = {"Authorization": f"Bearer {RING.keys[0].api_bearer}"}
 
 
@@ -61,7 +63,7 @@ class TransceiverProcess:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reading = asyncio.ensure_future(self._read(self.process))
-        await eventually_seen(self._ready, lambda: "it is ready: " + "".join(self.output))
+        await eventually_seen(self._ready, lambda: "it is ready: " + "".join(self.output), START_DEADLINE)
 
     async def all_up(self, workers: int) -> None:
         """Wait until so many workers serve."""
@@ -70,7 +72,7 @@ class TransceiverProcess:
             shown = await self.metrics()
             return sum(shown.get(f"voicefleet_worker_up{{worker={number}}}", 0) for number in range(workers)) == workers
 
-        await eventually_seen(up, lambda: "all workers are up: " + "".join(self.output))
+        await eventually_seen(up, lambda: "all workers are up: " + "".join(self.output), START_DEADLINE)
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""

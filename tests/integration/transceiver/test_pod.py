@@ -14,7 +14,7 @@ from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
 from tests.support.facts import DEADLINE, eventually, eventually_seen
 from tests.support.redis import redis_server
 from tests.support.tiers import REDIS
-from tests.support.transceiver_process import TransceiverProcess, transceiver_process
+from tests.support.transceiver_process import START_DEADLINE, TransceiverProcess, transceiver_process
 from tests.support.workers import RING
 from voicefleet.wire import stun
 from voicefleet.wire.call_id import token_of
@@ -87,6 +87,22 @@ async def test_a_worker_that_is_killed_takes_only_its_own_calls_and_its_successo
         async with aiortc_caller() as third:
             route = route_of(await call(pod, third))
             assert route.port == routes[0].port and route.generation != routes[0].generation
+
+
+async def test_a_worker_that_hangs_is_ended_and_started_again(tmp_path: Path) -> None:
+    async with transceiver_process(tmp_path, WORKERS="1") as pod:
+        await pod.all_up(1)
+        hung = pod.workers()[0]
+        os.kill(hung, signal.SIGSTOP)
+
+        async def started_again() -> bool:
+            return (await pod.metrics())["voicefleet_worker_restarts_total{worker=0}"] == 1
+
+        await eventually_seen(started_again, lambda: "it is ended: " + "".join(pod.output), START_DEADLINE)
+        assert not _lives(hung)
+        await pod.all_up(1)
+        async with aiortc_caller() as caller:
+            await call(pod, caller)
 
 
 async def test_a_call_is_measured_while_it_lives_and_observed_when_it_has_ended(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from voicefleet.services.transceiver.remote_calls import RemoteCalls
 
 SILENT: Final = 10.0
 """Seconds without a pulse after which a worker serves nobody any more and is started again."""
-FIRST_PULSE: Final = 30.0
-"""Seconds that its start may take on a machine under load."""
+FIRST_PULSE: Final = 180.0
+"""Seconds that its start may take: one by itself, half a minute beside twenty others that want the processor; to end it
+sooner would only make it begin again."""
 RESTART_PAUSE: Final = (0.0, 5.0)
 """Pause before a worker that died is started again: none after a long life, then doubled from a tenth of a second."""
 LONG_LIFE: Final = 10.0
@@ -158,7 +159,7 @@ class WorkerLife:
         loop = asyncio.get_running_loop()
         self._beaten = loop.time() + FIRST_PULSE - SILENT
         while (left := self._beaten + SILENT - loop.time()) > 0:  # noqa: ASYNC110 - a pulse sets nothing, four times a second
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, SILENT / 10))
         self._log.error("worker shows no pulse and is ended", seconds=SILENT)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
