@@ -32,6 +32,8 @@ class Nat:
         """Whether STUN goes out; off, only media can tell the relay of a new address."""
         self.lose: Callable[[bytes], bool] = lambda _datagram: False
         """Which datagrams are lost, in both directions."""
+        self.delay = 0.0
+        """Seconds that each datagram takes longer, one way."""
 
     @property
     def address(self) -> Address:
@@ -60,9 +62,15 @@ class Nat:
 
     def pass_on(self, side: _Side, data: bytes, source: Address) -> None:
         """One datagram, outwards or inwards."""
-        assert self._inner is not None and self._outer is not None
         if self.lose(data):
             return
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._pass_on, side, data, source)
+        else:
+            self._pass_on(side, data, source)
+
+    def _pass_on(self, side: _Side, data: bytes, source: Address) -> None:
+        assert self._inner is not None and self._outer is not None
         if side is self._outer_side:
             if self._client is not None:
                 self._inner.sendto(data, self._client)

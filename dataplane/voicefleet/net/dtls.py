@@ -29,6 +29,8 @@ _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
 )
 """Forward-secret ones only; the RSA suites are for peers with RSA certificates (GStreamer)."""
+_OUR_LAST_WORD: Final = b"SSLv3/TLS write finished"
+"""OpenSSL's name for a client that has sent its last flight and waits for the server's; a test pins it."""
 MAX_HANDSHAKE: Final = 30.0
 """Seconds after which a handshake that has not ended is given up."""
 REPEATS: Final = (0.15, 0.4)
@@ -79,7 +81,7 @@ class Dtls:
         self.failure = ""
         """Why the association failed, for the log."""
         self.srtp: Srtp | None = None
-        """Both directions of media, once the handshake has ended well."""
+        """Both directions of media, as soon as there are keys: for the client a round trip before the end."""
         self.round_trip: float | None = None
         """Seconds between our first flight and the first answer to it, unless it had to be repeated."""
         self.client: Final = client
@@ -175,10 +177,23 @@ class Dtls:
         try:
             self._connection.do_handshake()
         except SSL.WantReadError:
+            if self.client and self.srtp is None and self._connection.get_state_string() == _OUR_LAST_WORD:
+                self._take_keys()
             return
         except SSL.Error as error:
             self._fail(_words(error))
             return
+        if self.srtp is None:
+            self._take_keys()
+        if self.srtp is not None:
+            self.state = DtlsState.CONNECTED
+
+    def _take_keys(self) -> None:
+        """As soon as there are any: for the client, when its last flight has been written.
+
+        The peer has signed its key exchange then, with the certificate of its offer, so nobody else can have the keys:
+        what RFC 7918 asks of who speaks before the other side's Finished. It saves media a round trip.
+        """
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None or not self._believes(certificate.public_bytes(Encoding.DER)):
             self._fail("the certificate is not the one of the offer")
@@ -190,7 +205,6 @@ class Dtls:
             return
         exported = self._connection.export_keying_material(_EXPORT_LABEL, profile.exported_length)
         self.srtp = Srtp(profile, exported, client=self.client)
-        self.state = DtlsState.CONNECTED
 
     def _believes(self, der: bytes) -> bool:
         return any(

@@ -1,8 +1,8 @@
 """The half of a call that lives on the event loop: the handshake, data channels, the agent, and the call's end.
 
 The other half, `MediaLeg`, lives on the media loop; the two tell each other what happens and never wait for each other.
-The order of a call's life: its first check starts the handshake, the end of the handshake starts audio, data channels
-and the agent, and the call ends by hang-up, by the client's goodbye, by its silence, by its agent, or by a failed
+The order of a call's life: its first check starts the handshake, the handshake's keys start audio and the agent, its
+end the data channels. The call ends by hang-up, by the client's goodbye, by its silence, by its agent, or by a failed
 handshake. After `end` the client and the agent hear nothing any more; what remains is the record.
 """
 
@@ -88,6 +88,7 @@ class Session:
         self.version = 1
         """Of our session description; an ICE restart counts it up."""
         self.refused: Counter[str] = Counter()
+        self._keyed = False
         self._said_ms = 0.0
         inline = agent if isinstance(agent, InlineAgent) else None
         self._link = None if isinstance(agent, InlineAgent) else agent
@@ -275,6 +276,8 @@ class Session:
 
     def _look_at_dtls(self, now: float) -> None:
         dtls = self._dtls
+        if dtls.srtp is not None and not self._keyed and dtls.state in (DtlsState.HANDSHAKE, DtlsState.CONNECTED):
+            self._begin(now)
         if dtls.state is DtlsState.CONNECTED:
             if self.dtls_done_at is None:
                 self._connected(now)
@@ -303,7 +306,6 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._open_audio(now)
         application = self.offer.application
         if application is not None:
             self._channels = DataChannels(self._send_sctp, self, self.refused, now, client=self._dtls.client)
@@ -312,6 +314,11 @@ class Session:
                     self._channels, application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE
                 )
             )
+
+    def _begin(self, now: float) -> None:
+        """There are keys: audio can flow, and the agent may speak."""
+        self._keyed = True
+        self._open_audio(now)
         if self._link is not None:
             self._run(self._serve_agent(self._link))
 
