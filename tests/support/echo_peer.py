@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from tests.support.ice_client import password_of
+from voicefleet.net.udp import udp_socket
 from voicefleet.wire import hop, stun
 from voicefleet.wire.hop import Flag, HopHeader, Kind
 from voicefleet.wire.keyring import FleetKey, KeyRing
@@ -158,10 +159,8 @@ async def echo_peer(
     """A peer that listens."""
     peer = EchoPeer(ring, generation)
     loop = asyncio.get_running_loop()
-    if bound is not None:
-        transport, _ = await loop.create_datagram_endpoint(lambda: peer, sock=bound)
-    else:
-        transport, _ = await loop.create_datagram_endpoint(lambda: peer, local_addr=(host, port))
+    bound = udp_socket((host, port)) if bound is None else bound
+    transport, _ = await loop.create_datagram_endpoint(lambda: peer, sock=bound)
     try:
         yield peer
     finally:

@@ -1,6 +1,7 @@
 """A relay as a process of its own: `python -m voicefleet.services.relay`, killed and started as a test needs it."""
 
 import asyncio
+import copy
 import os
 import random
 import signal
@@ -9,12 +10,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 from aiohappyeyeballs import AddrInfoType
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.facts import DEADLINE
+from tests.support.facts import DEADLINE, eventually
 from tests.support.namespaces import Namespace
 from voicefleet.contract import Env, HealthPath
 from voicefleet.net.tcp_stream import bind_tcp
@@ -22,6 +24,8 @@ from voicefleet.net.udp import udp_socket
 from voicefleet.wire.keyring import KeyRing
 
 Address = tuple[str, int]
+START = 3 * DEADLINE
+"""Seconds that two interpreters have to start."""
 
 
 class RelayProcess:
@@ -58,6 +62,20 @@ class RelayProcess:
         self.output: list[str] = []
         self._reading: asyncio.Task[None] | None = None
 
+    def successor(self) -> Self:
+        """Another one for the same address, not started yet."""
+        other = copy.copy(self)
+        other.process, other.output, other._reading = None, [], None
+        other.environment = dict(self.environment)
+        return other
+
+    async def says(self, text: str) -> None:
+        """Wait for a line of its output."""
+        try:
+            await eventually(lambda: any(text in line for line in self.output), f"it says {text!r}", START)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {''.join(self.output)}") from None
+
     @property
     def pid(self) -> int:
         """Of the control process."""
@@ -88,7 +106,7 @@ class RelayProcess:
         """Wait until it says that it is ready."""
         assert self.process is not None
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(START):
                 while await self.probe(HealthPath.READY) != 200:
                     assert self.process.returncode is None, "".join(self.output)
                     await asyncio.sleep(0.02)

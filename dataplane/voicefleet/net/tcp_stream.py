@@ -30,6 +30,8 @@ class TcpStream:
         longest: int,
         dropped: Callable[[int], None],
         wants_to_write: Callable[["TcpStream"], None],
+        unread: bytes = b"",
+        unwritten: bytes = b"",
     ) -> None:
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -40,8 +42,8 @@ class TcpStream:
         self.local: Final = local_address(connected)
         self.broken = False
         """Whether it is of no use any more; whoever owns it closes it."""
-        self._reader = FrameReader(longest)
-        self._queue = FrameQueue()
+        self._reader = FrameReader(longest, unread)
+        self._queue = FrameQueue(unwritten)
         self._dropped = dropped
         self._wants_to_write = wants_to_write
 
@@ -68,6 +70,20 @@ class TcpStream:
                 self._wants_to_write(self)
         except BrokenStream:
             self._break()
+
+    @property
+    def unread(self) -> bytes:
+        """What has come of the next packet."""
+        return self._reader.rest
+
+    def unwritten(self, most: int) -> bytes | None:
+        """What waits to be written, without the media if it is more than this; None if it still is."""
+        return self._queue.all(most)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(len(self._queue))
 
     def drain(self) -> bool:
         """Write what waits, as far as it is taken; whether all was."""

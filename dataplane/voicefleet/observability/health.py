@@ -6,6 +6,7 @@ condition holds; the answer lists those that do not, each with its reason.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -143,13 +144,22 @@ def application(health: Health, metrics: CollectorRegistry) -> web.Application:
     return app
 
 
+def listener(host: str, port: int) -> socket.socket:
+    """A socket for `served`, for whoever wants to hand it on."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 @asynccontextmanager
-async def served(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Answers on this address while the context lasts; gives the port, for a 0 that let the system choose."""
+async def served(app: web.Application, host: str, port: int, bound: socket.socket | None = None) -> AsyncIterator[int]:
+    """Answers on this address while the context lasts, or on a listening socket, which stays open afterwards; gives
+    the port, for a 0 that let the system choose."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, reuse_port=False).start()
+        if bound is not None:
+            await web.SockSite(runner, bound.dup()).start()
+        else:
+            await web.TCPSite(runner, host, port, reuse_port=False).start()
         address: tuple[str, int] = runner.addresses[0]
         yield address[1]
     finally:

@@ -32,12 +32,14 @@ PASSWORD_PURPOSE: Final = b"voicefleet ice password"
 HOP_PURPOSE: Final = b"voicefleet hop header"
 API_PURPOSE: Final = b"voicefleet internal api"
 SECRET_PURPOSE: Final = b"voicefleet client secret"
+HAND_OVER_PURPOSE: Final = b"voicefleet relay hand-over"
 _DERIVED: Final = {
     "token_key": (TOKEN_PURPOSE, 16),
     "password_key": (PASSWORD_PURPOSE, 32),
     "hop_key": (HOP_PURPOSE, 32),
     "api_key": (API_PURPOSE, 32),
     "secret_key": (SECRET_PURPOSE, 32),
+    "hand_over_key": (HAND_OVER_PURPOSE, 32),
 }
 """The `info` of HKDF (no salt) and the octets of each key."""
 
@@ -71,6 +73,8 @@ class FleetKey:
     """Bearer key of the internal API."""
     secret_key: bytes = field(init=False, repr=False, compare=False)
     """AES-256 key that seals ephemeral client secrets."""
+    hand_over_key: bytes = field(init=False, repr=False, compare=False)
+    """HMAC key by which a relay and its successor on a node know each other."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.key_id < KEY_IDS:

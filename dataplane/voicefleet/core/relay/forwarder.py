@@ -4,13 +4,11 @@ The packet loop carries known flows' packets by two look-ups of its own (`flows`
 everything else here: checks, unknown clients, unknown hop headers, the passing of time.
 """
 
-from collections.abc import Iterator
-
 from voicefleet.core.relay.actions import Accelerate, Action, Confirmed, PeerGone, ToTransceiver
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.downlink import Downlink
 from voicefleet.core.relay.flow import Client, Flow, FlowState, Via
-from voicefleet.core.relay.flow_record import FlowRecord, record_of
+from voicefleet.core.relay.flow_record import FlowRecord
 from voicefleet.core.relay.hop_peer import HopAddress, HopPeer, Verdict
 from voicefleet.core.relay.knowledge import ANSWER_WITHIN, NOTHING, Knowledge, Surroundings
 from voicefleet.core.relay.limits import Limits
@@ -78,16 +76,10 @@ class Forwarder:
         if record.ssrc < 0:
             return [Confirmed(flow)]
         self._known.roaming.learn(flow, record.ssrc)
-        return [Confirmed(flow), Accelerate(flow)]
+        return [Confirmed(flow)] if flow.tcp else [Confirmed(flow), Accelerate(flow)]
 
-    def records(self) -> Iterator[FlowRecord]:
-        """Every confirmed flow, for whoever takes over. Those of ICE-TCP end with their connection."""
-        for flow in self.flows.values():
-            if not flow.tcp:
-                yield record_of(flow)
-
-    def hang_up(self, client: Client) -> list[Action]:
-        """A TCP connection ended: its flow ends with it."""
+    def forget(self, client: Client) -> list[Action]:
+        """The client's flows are over: its TCP connection ended, or another relay says so."""
         actions: list[Action] = []
         for flow in (self.flows.get(client), self._known.table.pending.get(client)):
             if flow is not None:

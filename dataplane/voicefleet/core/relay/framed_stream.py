@@ -101,9 +101,14 @@ class FrameQueue:
         """So many octets of `next` were taken."""
         self._started = self._started[octets:]
 
-    def all(self) -> bytes:
-        """Everything that waits, for whoever goes on with the stream."""
-        return self._started + b"".join(self._frames)
+    def all(self, most: int) -> bytes | None:
+        """Everything that waits, for whoever goes on with the stream; without the media if it is more than `most`
+        octets, and None if it still is."""
+        for frames in (self._frames, [each for each in self._frames if not _is_media(each)]):
+            octets = self._started + b"".join(frames)
+            if len(octets) <= most:
+                return octets
+        return None
 
     def cut(self, octets: bytes) -> None:
         """A frame that was written in part, of which this is left."""

@@ -8,6 +8,7 @@ from voicefleet.net.configuration import load_or_exit
 from voicefleet.observability import logs
 from voicefleet.services.relay.control import serve
 from voicefleet.services.relay.datapath import DatapathRefused
+from voicefleet.services.relay.hand_over import HandOverFailed
 from voicefleet.services.relay.ports import PortInUse
 from voicefleet.services.relay.settings import RelaySettings
 
@@ -20,6 +21,9 @@ def main() -> None:
         asyncio.run(serve(settings))
     except DatapathRefused as refusal:
         logs.logger(__name__).error("kernel datapath is a must, and not possible here", reason=str(refusal))
+        sys.exit(1)
+    except HandOverFailed as failure:
+        logs.logger(__name__).error("port not taken over", reason=str(failure))
         sys.exit(1)
     except PortInUse as error:
         logs.logger(__name__).error("cannot listen", reason=str(error))

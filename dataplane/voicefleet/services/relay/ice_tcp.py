@@ -7,19 +7,23 @@ the oldest goes first: an honest client's check comes with its first packet.
 import select
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 from voicefleet.core.relay.actions import Action
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.flow import Client
+from voicefleet.core.relay.flow_record import record_of
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.core.relay.limits import Limits
 from voicefleet.core.relay.uplink import MAX_PAYLOAD
 from voicefleet.net.tcp_stream import TcpStream
+from voicefleet.services.relay.messages import Connection
 from voicefleet.services.relay.packet_loop import PacketLoop
 
+_MOST_UNWRITTEN: Final = 64 * 1024
+"""Octets that fit a message when the connection changes hands."""
 _ACCEPTS: Final = 16
 """Connections taken in one turn of the loop: about 1 ms."""
 
@@ -46,15 +50,37 @@ class IceTcp:
         """A listener to serve."""
         self._listeners.append(listener)
 
-    def listen(self) -> None:
-        """Take connections from now on."""
+    def resume(self) -> None:
+        """Take connections and read them from now on."""
         for listener in self._listeners:
             self._loop.serve(listener, self._accepting(listener))
+        for stream in self._streams.values():
+            self._serve(stream)
 
-    def stop(self) -> None:
-        """Take no more connections; those that are there go on."""
+    def pause(self) -> None:
+        """Read nothing more, and leave the connections as they are."""
         for listener in self._listeners:
             self._loop.leave(listener)
+        for stream in self._streams.values():
+            self._loop.leave(stream)
+
+    def connections(self) -> Iterator[tuple[Connection, socket.socket]]:
+        """What somebody needs who goes on with them."""
+        for client, stream in self._streams.items():
+            unwritten = stream.unwritten(_MOST_UNWRITTEN)
+            if unwritten is not None and not stream.broken:
+                flow = self._forwarder.flows.get(client)
+                yield Connection(client, record_of(flow) if flow else None, stream.unread, unwritten), stream.socket
+
+    def adopt(self, connection: Connection, connected: socket.socket, now: float) -> None:
+        """Go on with one, from the next `resume` on."""
+        stream = self._let_in(connected, connection.client[:2], now, connection.unread, connection.unwritten)
+        if stream is not None and connection.record is not None:
+            self._loop.perform(self._forwarder.remember(connection.record, stream, now), now)
+
+    def stream(self, client: Client) -> TcpStream | None:
+        """The connection of a client that comes over TCP."""
+        return self._streams.get(client)
 
     def close(self) -> None:
         """Close everything in this process."""
@@ -103,18 +129,29 @@ class IceTcp:
             self.tick(now)
             if len(self._unproven) >= limits.tcp_unproven:
                 self._waste(next(iter(self._unproven)))
+        stream = self._let_in(connected, address, now)
+        if stream is not None:
+            self.accepted += 1
+            self._serve(stream)
+
+    def _let_in(
+        self, connected: socket.socket, address: tuple[str, int], now: float, *begun: bytes
+    ) -> TcpStream | None:
         try:
-            stream = TcpStream(connected, address, MAX_PAYLOAD, self._dropped, self._later)
+            stream = TcpStream(connected, address, MAX_PAYLOAD, self._dropped, self._later, *begun)
         except OSError:  # it is gone already
             connected.close()
-            return
-        self.accepted += 1
+            return None
         if stale := self._streams.get(stream.client):  # its end has come, and has not been read yet
             self._hang_up(stale)
         self._streams[stream.client] = stream
         self._sources[address[0]] += 1
         self._unproven[stream.client] = now
-        self._loop.serve(stream, self._serving(stream))
+        return stream
+
+    def _serve(self, stream: TcpStream) -> None:
+        events = select.EPOLLIN | select.EPOLLOUT if stream.waiting else select.EPOLLIN
+        self._loop.serve(stream, self._serving(stream), events)
 
     def _serving(self, stream: TcpStream) -> Callable[[int, float], None]:
         def serve(event: int, now: float) -> None:
@@ -153,7 +190,7 @@ class IceTcp:
             del self._sources[source]
         self._loop.leave(stream)
         stream.close()
-        actions: list[Action] = self._forwarder.hang_up(stream.client)
+        actions: list[Action] = self._forwarder.forget(stream.client)
         self._loop.perform(actions, 0.0)
 
     def _dropped(self, packets: int) -> None:

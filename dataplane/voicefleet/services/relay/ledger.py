@@ -50,6 +50,10 @@ class Ledger:
         """The flows of one packet process. Those of ICE-TCP are not among them: they end with their connection."""
         return iter(self._flows[process].values())
 
+    def held(self, process: int) -> dict[Client, FlowRecord]:
+        """A copy of that, as it is now."""
+        return dict(self._flows[process])
+
     def refresh(self) -> None:
         """Tell the session map again about the next portion of what lives."""
         if not self._refreshing:

@@ -33,8 +33,10 @@ from voicefleet.observability.shared_counters import CounterWriter, SharedCounte
 from voicefleet.services.relay import messages
 from voicefleet.services.relay.ice_tcp import IceTcp
 from voicefleet.services.relay.messages import (
+    Connection,
     Drain,
     Flows,
+    Forget,
     Found,
     Gone,
     LookUps,
@@ -122,6 +124,11 @@ class PacketProcess:
             elif isinstance(message, Suspect):
                 for hop in message.hops:
                     self._forwarder.suspect(hop, now)
+            elif isinstance(message, Forget):
+                for client in message.clients:
+                    self._loop.perform(self._forwarder.forget(client), now)
+            elif isinstance(message, Connection):
+                self._tcp.adopt(message, received.sockets[0], now)
             elif isinstance(message, Drain):
                 self._drain_until = now + message.seconds
             elif isinstance(message, Pause):
@@ -145,18 +152,18 @@ class PacketProcess:
                 self._loop.serve_hop(hop)
         else:
             self._tcp.add(bound)
-            if self._reading:
-                self._tcp.listen()
 
     def _pause(self) -> None:
         for public in self._public:
             self._loop.leave(public)
         for hop in self._hops:
             self._loop.leave(hop)
-        self._tcp.stop()
+        self._tcp.pause()
         self._loop.flush()
         self._reading = False
         self._tell()
+        for connection, connected in self._tcp.connections():
+            self._say(connection, connected)
         self._say(Paused())
 
     def _resume(self) -> None:
@@ -166,7 +173,7 @@ class PacketProcess:
                 self._loop.serve_public(public)
             for hop in self._hops:
                 self._loop.serve_hop(hop)
-            self._tcp.listen()
+            self._tcp.resume()
 
     # --- to the control process -----------------------------------------------------------------------------------
 
@@ -205,8 +212,8 @@ class PacketProcess:
         for clients in messages.chunks(client for client, record in news.items() if record is None):
             self._say(messages.Ended(clients))
 
-    def _say(self, message: messages.Message) -> None:
-        self._control.send(messages.encode(message))
+    def _say(self, message: messages.Message, *sockets: socket.socket) -> None:
+        self._control.send(messages.encode(message), sockets)
         if self._control.waiting:
             self._loop.expect(self._control, select.EPOLLIN | select.EPOLLOUT)
 
@@ -233,6 +240,8 @@ class PacketProcess:
     # --- what the core asks of the outside ------------------------------------------------------------------------
 
     def _local_end(self, client: Client) -> Via | None:
+        if len(client) == 3:
+            return self._tcp.stream(client)
         usable = [each for each in self._public if each.serves(client[0])]
         return min(usable, key=_wildcards_first, default=None)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from voicefleet.net.child_process import die_with_parent
 from voicefleet.net.descriptor_channel import Closed, DescriptorChannel
 from voicefleet.net.kernel_program import KernelHandles
 from voicefleet.services.relay import messages
-from voicefleet.services.relay.messages import Drain, Message, Pause, Paused, Remember, Resume, Take
+from voicefleet.services.relay.messages import Connection, Drain, Message, Pause, Paused, Remember, Resume, Take
 from voicefleet.services.relay.ports import ProcessPorts
 
 RESTART_PAUSE: Final = 0.1
@@ -46,7 +47,13 @@ class PacketWorker:
         self._drain: Drain | None = None
         self._until = 0.0
         """When a packet process that is draining must have ended."""
+        self._held = False
+        """Whether it may not read."""
         self._paused: asyncio.Future[None] | None = None
+        self._connections: list[tuple[Connection, socket.socket]] = []
+        """Its ICE-TCP connections, while it is paused."""
+        self._owed: list[socket.socket] = []
+        """Sockets to be closed here once it has them."""
         self.restarts = 0
 
     async def run(self) -> None:
@@ -77,14 +84,31 @@ class PacketWorker:
         self._until = asyncio.get_running_loop().time() + seconds
         self.say(self._drain)
 
-    async def pause(self) -> None:
-        """Let it stop reading; returns when it has told all that it knows."""
+    def hold(self) -> None:
+        """Let it not read before `resume`; before it is started."""
+        self._held = True
+
+    async def pause(self) -> list[tuple[Connection, socket.socket]]:
+        """Let it stop reading; returns its ICE-TCP connections when it has told all that it knows."""
+        self._held = True
         self._paused = asyncio.get_running_loop().create_future()
-        self.say(Pause())
-        await self._paused
+        if self._channel is not None:
+            self.say(Pause())
+            await self._paused
+        return self._connections
+
+    def adopt(self, connection: Connection, connected: socket.socket) -> None:
+        """Let it go on with a connection."""
+        if self._channel is not None:
+            self._channel.send(messages.encode(connection), (connected,))
+            self._owed.append(connected)
+            self._write_later()
+            self._settle()
 
     def resume(self) -> None:
         """Let it read again."""
+        self._held = False
+        self._let_go()
         self.say(Resume())
 
     def end(self) -> None:
@@ -110,7 +134,8 @@ class PacketWorker:
             self._give()
             for piece in messages.chunks(self._records()):
                 self.say(Remember(piece))
-            self.say(Resume())
+            if not self._held:
+                self.say(Resume())
             if self._drain is not None:
                 self.say(Drain(self._until - loop.time()))
             return await process.wait()
@@ -120,6 +145,10 @@ class PacketWorker:
             loop.remove_writer(channel)
             self._writing = False
             channel.close()
+            self._let_go()
+            self._settle()
+            if self._paused is not None and not self._paused.done():
+                self._paused.set_result(None)  # it can tell no more
             if process.returncode is None:
                 process.kill()
                 await process.wait()
@@ -135,7 +164,9 @@ class PacketWorker:
         try:
             while channel is not None and (received := channel.receive()) is not None:
                 message = messages.decode(received.message)
-                if isinstance(message, Paused):
+                if isinstance(message, Connection):
+                    self._connections.append((message, received.sockets[0]))
+                elif isinstance(message, Paused):
                     if self._paused is not None and not self._paused.done():
                         self._paused.set_result(None)
                 else:
@@ -156,7 +187,20 @@ class PacketWorker:
                 channel.flush()
         except Closed:
             pass
+        self._settle()
         if channel is None or not channel.waiting:
             self._writing = False
             if channel is not None:
                 asyncio.get_running_loop().remove_writer(channel)
+
+    def _settle(self) -> None:
+        if self._channel is None or not self._channel.waiting:
+            for each in self._owed:
+                each.close()
+            self._owed.clear()
+
+    def _let_go(self) -> None:
+        """It serves its connections itself, or they are somebody else's, or gone."""
+        for _, connected in self._connections:
+            connected.close()
+        self._connections = []

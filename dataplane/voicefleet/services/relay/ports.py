@@ -66,7 +66,7 @@ def bind_ports(
         for address in hop_addresses(hop_listen, hop_networks):
             preferred = remembered.get(f"{process} {address[0]}", 0)
             each.add(Role.HOP, bind_hop(address, preferred))
-    _write(state, ports)
+    remember_ports(state, ports)
     return ports
 
 
@@ -108,7 +108,8 @@ def _read(state: Path | None) -> dict[str, int]:
     return {str(key): port for key, port in ports.items() if isinstance(port, int) and 0 < port < 65536}
 
 
-def _write(state: Path | None, ports: list[ProcessPorts]) -> None:
+def remember_ports(state: Path | None, ports: list[ProcessPorts]) -> None:
+    """Write down the hop ports, for the next start."""
     if state is None:
         return
     chosen = {
