@@ -58,6 +58,8 @@ class RelayProcess:
             Env.STATE_DIRECTORY: str(directory),
             **settings,
         }
+        self.successors: list[RelayProcess] = []
+        """Those of this one, and of them; ended with it."""
         self.process: asyncio.subprocess.Process | None = None
         self.output: list[str] = []
         self._reading: asyncio.Task[None] | None = None
@@ -67,6 +69,7 @@ class RelayProcess:
         other = copy.copy(self)
         other.process, other.output, other._reading = None, [], None
         other.environment = dict(self.environment)
+        self.successors.append(other)
         return other
 
     async def says(self, text: str) -> None:
@@ -215,5 +218,6 @@ async def relay_process(
     try:
         yield relay
     finally:
-        if relay.process is not None and relay.process.returncode is None:
-            await relay.end(signal.SIGKILL)
+        for each in (*relay.successors, relay):
+            if each.process is not None and each.process.returncode is None:
+                await each.end(signal.SIGKILL)

@@ -60,6 +60,9 @@ class Drop(StrEnum):
     CLIENT_SEND_FULL = "client_send_full"
     CLIENT_SEND_FAILED = "client_send_failed"
 
+    FAULT = "fault"
+    """A packet that made this relay raise: a mistake of ours, of which the log tells."""
+
     # ICE-TCP.
     TCP_SLOW_READER = "tcp_slow_reader"
     """Media that a slow reader did not take; older media goes first."""

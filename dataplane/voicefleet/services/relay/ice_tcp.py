@@ -159,7 +159,7 @@ class IceTcp:
                 self._loop.expect(stream, select.EPOLLIN)
             if event & ~select.EPOLLOUT and not stream.broken:
                 for packet in stream.receive():
-                    self._loop.perform(self._forwarder.from_client(packet, stream.client, stream, now), now)
+                    self._loop.consider(self._forwarder.from_client, packet, stream.client, stream, now)
 
         return serve
 

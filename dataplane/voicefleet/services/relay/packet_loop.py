@@ -9,10 +9,11 @@ packet's destination.
 """
 
 import gc
+import logging
 import select
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from voicefleet.core.relay.actions import Action, ToClient, ToTransceiver
 from voicefleet.core.relay.counters import Drop
@@ -20,6 +21,7 @@ from voicefleet.core.relay.flow import Buffer, Client, Send
 from voicefleet.core.relay.forwarder import Forwarder
 from voicefleet.core.relay.hop_peer import HopPeer
 from voicefleet.core.relay.uplink import MAX_PAYLOAD
+from voicefleet.net.descriptor_channel import Closed
 from voicefleet.net.hop_socket import HopSocket
 from voicefleet.net.public_socket import PublicSocket
 from voicefleet.wire.demux import FIRST_OCTET, PacketKind
@@ -30,6 +32,8 @@ TICK: Final = 0.1
 """Seconds between looks at the clock's own business."""
 BATCH: Final = 64
 """Datagrams read from one socket before the others get their turn: about 0.3 ms."""
+_FAULTS_APART: Final = 1.0
+_log = logging.getLogger(__name__)
 _CARRIED: Final = tuple(kind in (PacketKind.RTP, PacketKind.DTLS) for kind in FIRST_OCTET)
 """By first octet: whether a known flow's packet may be forwarded without a closer look."""
 _TOO_LONG: Final = 2048
@@ -82,6 +86,7 @@ class PacketLoop:
         self._laden: list[HopPeer] = []
         self._soon: list[Callable[[], None]] = []
         self._running = True
+        self._tell_fault_at = 0.0
         self.turns: Final = Turns()
 
     # --- what it serves -------------------------------------------------------------------------------------------
@@ -187,7 +192,7 @@ class PacketLoop:
                     self._laden.append(peer)
                 lane.append((flow.header, packet))
             else:
-                self.perform(self._forwarder.from_client(packet, client, via, now), now)
+                self.consider(self._forwarder.from_client, packet, client, via, now)
         counters.uplink_packets += packets
         counters.uplink_bytes += octets
 
@@ -220,7 +225,7 @@ class PacketLoop:
                     packets += 1
                     flow = lookup(header)
                     if flow is None:
-                        self.perform(self._forwarder.from_hop(header + payload, source, now), now)
+                        self.consider(self._forwarder.from_hop, header + payload, source, now)
                         continue
                     counters.downlink_packets += 1
                     octets += len(payload)
@@ -230,6 +235,20 @@ class PacketLoop:
                         self._unsent(error)
                     peer.heard = now  # type: ignore[union-attr] # nobody has no flows
         counters.downlink_bytes += octets
+
+    def consider(self, decide: Callable[..., Iterable[Action]], *packet: Any) -> None:
+        """Let the core decide about a packet that the look-up does not carry, and do so. A mistake of ours costs this
+        packet, never the loop: it is counted, and told once a second."""
+        now = packet[-1]
+        try:
+            self.perform(decide(*packet), now)
+        except Closed:
+            raise
+        except Exception:
+            self._forwarder.counters.drops[Drop.FAULT] += 1
+            if now >= self._tell_fault_at:
+                self._tell_fault_at = now + _FAULTS_APART
+                _log.exception("a packet was too much for this relay")
 
     def perform(self, actions: Iterable[Action], now: float) -> None:
         """Carry out what the core decided."""
