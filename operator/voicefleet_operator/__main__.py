@@ -1,8 +1,9 @@
-"""The operator process: kopf watches, the controller acts, until SIGTERM."""
+"""The operator process: kopf watches, the controller acts while the lease is held, until SIGTERM."""
 
 import asyncio
 import logging
 import os
+import signal
 import sys
 
 import kopf
@@ -10,9 +11,12 @@ import kopf
 from voicefleet_operator.handlers import watches
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.kube.endpoints import POD_MONITOR
+from voicefleet_operator.kube.lease import Leadership
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.controller import Controller
 from voicefleet_operator.settings import SettingError, Settings, read
+
+_log = logging.getLogger(__name__)
 
 
 async def operate(settings: Settings) -> None:
@@ -21,31 +25,43 @@ async def operate(settings: Settings) -> None:
     try:
         here = Installation(settings.image, settings.namespace, await cluster.serves(POD_MONITOR))
         controller = Controller(cluster, here, namespaces=settings.namespaces)
-        watching = asyncio.Event()
+        leadership = Leadership(
+            cluster,
+            settings.namespace,
+            settings.lease,
+            settings.identity,
+            lead=controller.lead,
+            follow=controller.follow,
+        )
+        listed, stopping, kopf_stops = asyncio.Event(), asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            kopf_runs = tasks.create_task(
+            watching = tasks.create_task(
                 kopf.operator(
                     registry=_registry(controller),
                     settings=watches.settings(),
                     standalone=True,
                     clusterwide=not settings.namespaces,
                     namespaces=settings.namespaces,
-                    ready_flag=watching,
+                    stop_flag=kopf_stops,
+                    ready_flag=listed,
                 )
             )
-            controls = tasks.create_task(_control(controller, watching))
-            await kopf_runs  # which takes SIGTERM and SIGINT for itself, and ends
-            controls.cancel()
+            await listed.wait()
+            # kopf has taken the signals; they are ours, since the lease is to be given back before anything ends.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+            # What is not seen yet would be taken for missing.
+            await controller.relist()
+            _log.info("stands by as %s", settings.identity)
+            acting = [tasks.create_task(controller.run()), tasks.create_task(leadership.run())]
+            stopped = tasks.create_task(stopping.wait())
+            await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await leadership.give_back()
+            for task in (*acting, stopped):
+                task.cancel()
+            kopf_stops.set()
     finally:
         await cluster.close()
-
-
-async def _control(controller: Controller, watching: asyncio.Event) -> None:
-    """Lead from when everything has been listed: what is not seen yet would be taken for missing."""
-    await watching.wait()
-    await controller.relist()
-    controller.lead()
-    await controller.run()
 
 
 def _registry(controller: Controller) -> kopf.OperatorRegistry:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from voicefleet.contract import Env, Port
+from voicefleet.contract import Env
 
 
 class SettingError(ValueError):
@@ -23,7 +23,8 @@ class Settings:
     """Its pod's name."""
     kubeconfig: str | None = None
     """Outside of a cluster."""
-    health_port: int = Port.HEALTH
+    lease: str = "voicefleet-operator"
+    """The Lease by which replicas agree on who acts; operators for different namespaces need different ones."""
     log_level: str = "info"
 
 
@@ -32,9 +33,6 @@ def read(environment: dict[str, str]) -> Settings:
     image = environment.get(f"{Env.PREFIX}IMAGE", "")
     if not image:
         raise SettingError(f"{Env.PREFIX}IMAGE is not set; it is the image that the operator runs from, with its tag")
-    port = environment.get(f"{Env.PREFIX}HEALTH_PORT", str(Port.HEALTH))
-    if not port.isdigit() or int(port) > 65535:
-        raise SettingError(f"{Env.PREFIX}HEALTH_PORT is {port}; allowed: a port from 0 to 65535")
     level = environment.get(Env.LOG_LEVEL, "info")
     if level not in ("debug", "info", "warning", "error"):
         raise SettingError(f"{Env.LOG_LEVEL} is {level}; allowed: debug, info, warning, error")
@@ -45,6 +43,6 @@ def read(environment: dict[str, str]) -> Settings:
         namespace=environment.get(f"{Env.PREFIX}NAMESPACE", "default"),
         identity=environment.get(Env.POD, "") or environment.get("HOSTNAME", "operator"),
         kubeconfig=environment.get("KUBECONFIG") or None,
-        health_port=int(port),
+        lease=environment.get(f"{Env.PREFIX}LEASE", "voicefleet-operator"),
         log_level=level,
     )

@@ -22,7 +22,7 @@ async def plane() -> AsyncIterator[ControlPlane]:
     except BuildError as error:
         pytest.fail(f"Kubernetes could not be built: {error}", pytrace=False)
     async with control_plane(built) as running:
-        running.start_garbage_collector()
+        running.start_controllers()
         running.apply(*(definition(kind) for kind in KINDS.values()))
         established = [f"crd/{kind.crd}" for kind in KINDS.values()]
         waited = running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *established)
@@ -33,7 +33,8 @@ async def plane() -> AsyncIterator[ControlPlane]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def operator(plane: ControlPlane, request: pytest.FixtureRequest) -> AsyncIterator[OperatorProcess]:
     """An operator that is responsible for all namespaces, while the tests of one module run."""
-    async with operator_process(plane, f"operator-{request.node.path.stem}") as running:
+    async with operator_process(plane, request.node.path.stem.replace("_", "-")) as running:
+        await running.says("leads as")
         yield running
         print(running.log.read_text()[-3000:])
 

@@ -27,7 +27,7 @@ async def test_three_objects_become_a_fleet(voice: Namespace) -> None:
     assert json.loads(addresses["node-1.yaml"]) == {"publicAddresses": ["198.51.100.1"]}
     for target in ("vf/demo", "rp/edge", "ts/main"):
         assert voice.condition(target, "Ready")[0] == "False"
-    voice.run_pods()
+    await voice.run_pods()
     for target in ("vf/demo", "rp/edge", "ts/main"):
         await voice.until(partial(voice.is_ready, target), f"{target} is ready")
     shown = voice.kubectl("get", "rp")
@@ -188,7 +188,7 @@ async def test_an_annotation_rotates_the_keys_once_and_the_old_ones_stay_good(vo
 async def test_a_fleet_that_is_as_it_should_be_is_not_written_to(voice: Namespace) -> None:
     voice.smallest()
     await voice.until(lambda: len(voice.all("deployments")) == 4, "all workloads are there")
-    voice.run_pods()
+    await voice.run_pods()
     for target in ("vf/demo", "rp/edge", "ts/main"):
         await voice.until(partial(voice.is_ready, target), f"{target} is ready")
     kinds = "voice,deployments,services,secrets,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets"

@@ -13,6 +13,14 @@ PAUSED = "voicefleet.dev/paused"
 """An annotation: while it is `true`, nothing of the object is changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Calls of a target, and when they were counted."""
+
+    at: float
+    calls: int
+
+
 @dataclass(slots=True)
 class Context:
     """The cluster, what was seen of it, and the outside world's time and chance."""
@@ -31,6 +39,10 @@ class Context:
     """An object as the API server answered with it: known at once, and told to those whom it concerns."""
     namespaces: tuple[str, ...] = ()
     """Those that the operator is responsible for; none means all."""
+    counted: dict[Key, Counted] = field(default_factory=dict)
+    """The last full count of the calls of a shard."""
+    autoscalers: dict[str, tuple[float, dict[tuple[str, str], str]]] = field(default_factory=dict)
+    """What foreign autoscalers scale, by namespace, and when that was read."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)
     """Pools that could get no port, found out when their fleet was reconciled."""
 

@@ -20,6 +20,7 @@ from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.observed import Unreadable, resource
 from voicefleet_operator.reconcile.relay_pool import reconcile_pool
+from voicefleet_operator.reconcile.scaling_policy import reconcile_policy
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document, Key, Store, key_of, owner_uid
 from voicefleet_operator.reconcile.transceiver_shard import reconcile_shard
@@ -39,6 +40,7 @@ _RECONCILE: Final[dict[str, Reconcile]] = {
     "VoiceFleet": reconcile_fleet,
     "RelayPool": reconcile_pool,
     "TransceiverShard": reconcile_shard,
+    "ScalingPolicy": reconcile_policy,
 }
 
 
@@ -133,7 +135,14 @@ class Controller:
                     for each in store.all(user, namespace):
                         if each.get("spec", {}).get("fleetRef") == name:
                             self._add(key_of(each))
+            elif kind == "ScalingPolicy":
+                for each in store.all(kind, namespace):
+                    if each["spec"]["targetRef"] == document["spec"]["targetRef"]:
+                        self._add(key_of(each))
             elif kind in ("RelayPool", "TransceiverShard"):
+                for each in store.all("ScalingPolicy", namespace):
+                    if each["spec"]["targetRef"] == {"kind": kind, "name": name}:
+                        self._add(key_of(each))
                 self._add(("VoiceFleet", namespace, document.get("spec", {}).get("fleetRef", "")))
         elif kind == "Node":
             for pool in store.all("RelayPool"):

@@ -14,7 +14,7 @@ from voicefleet_operator.model.resources import Fleet, Shard
 from voicefleet_operator.model.transceiver_manifests import transceiver_manifests
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
-from voicefleet_operator.reconcile.context import Again, Context, paused
+from voicefleet_operator.reconcile.context import Again, Context, Counted, paused
 from voicefleet_operator.reconcile.observed import fleet_named
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
@@ -23,7 +23,7 @@ from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 DRAIN_LOOK: Final = 2.0
 """Seconds between two looks at pods that drain."""
-COUNT_LOOK: Final = 10.0
+COUNT_LOOK: Final = 3.0
 """Seconds between two counts of the calls for the status."""
 
 
@@ -54,6 +54,9 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
         refused = await bring_about(context, shard, transceiver_manifests(shard, fleet, context.here, step.replicas))
     workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)))
     known = [each for each in calls.values() if each is not None]
+    if calls and len(known) == len(calls):  # with one that is silent it would be too few, and a policy would shrink
+        counted = Counted(context.clock(), sum(each.calls for each in known))
+        context.counted[shard.kind, shard.namespace, shard.name] = counted
     await write_status(
         context,
         shard,

@@ -28,9 +28,7 @@ class Shard:
             self.made += 1
             name = f"pod-{self.made:03}"
             self.pods[name] = PodState(name, running=False, ready=False, calls=None)
-        order = sorted(
-            self.pods.values(), key=lambda pod: (pod.running, pod.ready, pod.cost, self.random.random())
-        )
+        order = sorted(self.pods.values(), key=lambda pod: (pod.running, pod.ready, pod.cost, self.random.random()))
         for pod in order[: len(self.pods) - self.deployed]:
             self.remove(pod.name)
 

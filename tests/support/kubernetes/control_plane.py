@@ -1,7 +1,7 @@
-"""An API server with its etcd, and where asked for the garbage collector, as processes on loopback.
+"""An API server with its etcd, and where asked for some of its controllers, as processes on loopback.
 
-There is no kubelet: Deployments get no pods unless the test makes them. Everything listens on free ports, lives in a
-temporary directory, and is gone when the context ends, also when the test failed.
+There is no kubelet and no scheduler: pods are objects, and run when the test says so. Everything listens on free ports,
+lives in a temporary directory, and is gone when the context ends, also when the test failed.
 """
 
 import asyncio
@@ -27,6 +27,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.support.kubernetes.programs import Programs
 
 START_SECONDS: Final = 90.0
+CONTROLLERS: Final = (
+    "deployment-controller",
+    "replicaset-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+)
 
 
 def _free_port() -> int:
@@ -105,13 +111,13 @@ class ControlPlane:
                 self._must_run("kube-apiserver")
                 await asyncio.sleep(0.05)
 
-    def start_garbage_collector(self) -> None:
-        """What removes objects whose owner is gone."""
+    def start_controllers(self) -> None:
+        """What makes pods of Deployments, and removes objects whose owner is gone."""
         self._run(
             "kube-controller-manager",
             str(self.programs.kube_controller_manager),
             f"--kubeconfig={self.kubeconfig}",
-            "--controllers=garbage-collector-controller,namespace-controller",
+            f"--controllers={','.join(CONTROLLERS)}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             f"--secure-port={_free_port()}",

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.kubernetes.control_plane import ControlPlane
 
 Document = dict[str, Any]
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 
 class Namespace:
@@ -68,20 +68,35 @@ class Namespace:
         change = json.dumps({"status": status})
         self.kubectl("patch", target, "--subresource=status", "--type=merge", "-p", change)
 
-    def run_pods(self) -> None:
-        """Every Deployment has the pods that it wants, and they are ready."""
-        for each in self.all("deployments"):
-            count = each["spec"]["replicas"]
-            self.set_status(
-                f"deployment/{each['metadata']['name']}",
-                {
-                    "observedGeneration": each["metadata"]["generation"],
-                    "replicas": count,
-                    "updatedReplicas": count,
-                    "readyReplicas": count,
-                    "availableReplicas": count,
-                },
-            )
+    async def run_pods(self) -> None:
+        """As a scheduler and kubelets would: all pods that Deployments want start and are ready."""
+        await self.until(self._run_new_pods, "all pods are ready")
+
+    def run_pod(self, name: str, address: str = "10.244.0.9") -> None:
+        """One pod starts at this address and is ready."""
+        conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T00:00:00Z"}]
+        self.set_status(
+            f"pod/{name}",
+            {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions},
+        )
+
+    def pods(self, **labels: str) -> list[Document]:
+        """The pods that have these labels and are not being removed."""
+        wanted = {f"voicefleet.dev/{key}": value for key, value in labels.items()}
+        return [
+            each
+            for each in self.all("pods")
+            if each["metadata"]["labels"].items() >= wanted.items() and "deletionTimestamp" not in each["metadata"]
+        ]
+
+    def _run_new_pods(self) -> bool:
+        for pod in self.all("pods"):
+            if pod["status"].get("phase") != "Running":
+                self.run_pod(pod["metadata"]["name"])
+        return all(
+            each["spec"]["replicas"] == each.get("status", {}).get("readyReplicas", 0)
+            for each in self.all("deployments")
+        )
 
     async def until(self, fact: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
         """Wait until something is true, and give it."""

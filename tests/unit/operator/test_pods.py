@@ -88,6 +88,20 @@ def test_signaling_reads_what_its_pod_is_given(tmp_path: Path) -> None:
     assert settings.api_keys_directory is not None and not settings.open
 
 
+def test_signaling_reads_the_places_regions_and_proxies_of_its_fleet(tmp_path: Path) -> None:
+    known = {"cidr": "10.0.0.0/8", "latitude": 50.1, "longitude": 8.7}
+    placed = fleet(
+        geo={"networks": [known], "allowedRegions": ["eu", "us"], "defaultRegion": "eu"},
+        signaling={"trustedProxies": ["10.0.0.0/8", "fd00::/8"]},
+    )
+    settings = load(SignalingSettings, environment(pods(made(fleet=placed))[Component.SIGNALING], tmp_path))
+    assert [(str(each.cidr), each.latitude, each.longitude) for each in settings.geo_networks] == [
+        ("10.0.0.0/8", 50.1, 8.7)
+    ]
+    assert (settings.allowed_regions, settings.default_region) == (("eu", "us"), "eu")
+    assert [str(each) for each in settings.trusted_proxies] == ["10.0.0.0/8", "fd00::/8"]
+
+
 @pytest.mark.parametrize("component", [Component.RELAY, Component.TRANSCEIVER, Component.SIGNALING, "session-map"])
 def test_a_pod_may_do_nothing_that_it_does_not_need(component: str) -> None:
     pod = pods(made())[component]
