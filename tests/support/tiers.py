@@ -91,6 +91,7 @@ CONTAINERS: Final = Part(
 )
 ETCD: Final = Part("etcd", "what Kubernetes keeps its objects in", ("etcd-server",), ("etcd",))
 GO: Final = Part("Go", "builds Kubernetes and Pion, once: https://go.dev/dl, 1.24 or newer", (), ("go",))
+NODE: Final = Part("Node", "the official JavaScript clients, installed by npm", ("nodejs", "npm"), ("node", "npm"))
 ATHERIS: Final = Part("atheris", "the fuzzer; its wheel is for x86-64 and Python 3.11 to 3.14", (), or_module="atheris")
 
 TIERS: Final = (
@@ -102,9 +103,11 @@ TIERS: Final = (
         Runner.EACH_CORE,
         300,
         needs=(REDIS,),
-        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO, WHIP_CLIENT),
+        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO, WHIP_CLIENT, NODE),
     ),
-    Tier("browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH)),
+    Tier(
+        "browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH, NODE)
+    ),
     Tier(
         "cluster",
         "the operator in a real Kubernetes",

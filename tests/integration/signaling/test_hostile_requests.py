@@ -153,6 +153,7 @@ FORMS = {
     "the offer twice": _form((_field("sdp"), b"v=0"), (_field("sdp"), b"v=0")),
     "a part without a name": _form(("Content-Disposition: form-data", b"v=0")),
     "a part without a head": b"--x\r\n\r\nv=0\r\n--x--\r\n",
+    "a part whose head is none": b"--x\r\n[[], {}]--x--",
     "a file's name that climbs": _form((_field("evil", '; filename="../../etc/passwd"'), b"v=0")),
     "a form within the form": _form(
         (_field("sdp") + "\r\nContent-Type: multipart/mixed; boundary=y", b"--y\r\n\r\nv=0\r\n--y--")

@@ -1,5 +1,6 @@
 """Signaling as an aiohttp application: its doors, errors as clients read them, and access from any origin."""
 
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from aiohttp import web
 from voicefleet.observability import logs
 from voicefleet.services.signaling.call_request import MAX_BODY
 from voicefleet.services.signaling.cross_origin import Handler, allow_any_origin
+from voicefleet.services.signaling.openapi import document
 from voicefleet.services.signaling.problems import Problem
 from voicefleet.services.signaling.whip_door import PATH as WHIP
 
@@ -51,8 +53,14 @@ class Door(Protocol):
 def application(doors: Sequence[Door], *, console: bool, open_mode: bool = False) -> web.Application:
     """The application that clients reach."""
     app = web.Application(middlewares=[allow_any_origin, _as_problems], client_max_size=MAX_BODY)
-    for door in doors:
-        app.add_routes(door.routes())
+    routes = [route for door in doors for route in door.routes()]
+    app.add_routes(routes)
+    openapi = json.dumps(document(routes, open_mode=open_mode))
+
+    async def serve_openapi(_request: web.Request) -> web.Response:
+        return web.Response(text=openapi, content_type="application/json")
+
+    app.router.add_get("/openapi.json", serve_openapi)
     if console:
         app.add_routes([web.get(path, _console) for path in CONSOLE_FILES])
         app[OPEN_MODE] = open_mode

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from voicefleet.services.signaling.problems import Problem, bad_request
 
@@ -17,6 +18,23 @@ MAX_SESSION: Final = 128 * 1024
 """Instructions and tools may be long, but they have to reach the model with each session."""
 MAX_BODY: Final = MAX_OFFER + MAX_SESSION + 4096
 """Both parts and what a form puts around them."""
+
+SESSION_TYPES: Final = ("realtime", "transcription")
+SESSION_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {"type": {"enum": list(SESSION_TYPES), "default": SESSION_TYPES[0]}},
+    "description": "The session's configuration; what is in it besides its type is for the agent to judge.",
+}
+CALL_BODY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "application/sdp": {"type": "string", "maxLength": MAX_OFFER, "description": "The SDP offer."},
+    "multipart/form-data": {
+        "type": "object",
+        "required": ["sdp"],
+        "additionalProperties": False,
+        "properties": {"sdp": {"type": "string", "maxLength": MAX_OFFER}, "session": SESSION_SCHEMA},
+    },
+}
+"""What a call is started with, as the OpenAPI document tells it."""
 
 BODY_DEADLINE: Final = 10.0
 """Seconds for a body to come: an offer and its session, over the slowest of mobile networks."""
@@ -52,8 +70,9 @@ def read_session(text: str | bytes, param: str = "session") -> dict[str, Any]:
     if not isinstance(session, dict):
         raise bad_request(f"'{param}' has to be a JSON object.", param=param)
     kind = session.setdefault("type", "realtime")
-    if kind not in ("realtime", "transcription"):
-        raise bad_request(f"'{param}.type' is {kind!r}; allowed: 'realtime', 'transcription'.", param=f"{param}.type")
+    if kind not in SESSION_TYPES:
+        allowed = ", ".join(map(repr, SESSION_TYPES))
+        raise bad_request(f"'{param}.type' is {kind!r}; allowed: {allowed}.", param=f"{param}.type")
     return session
 
 
@@ -61,8 +80,10 @@ async def _read_form(request: web.Request) -> CallRequest:
     try:
         async with _in_time():
             parts = await _parts(request)
-    except ValueError as error:
-        raise bad_request(f"The form cannot be read: {error}") from None
+    except (ValueError, HttpProcessingError) as error:
+        # The latter is what a part's head raises that is none; by itself it would count as our failure.
+        said = error.message if isinstance(error, HttpProcessingError) else str(error)
+        raise bad_request(f"The form cannot be read: {said.splitlines()[0] if said else 'it is no form'}") from None
     if "sdp" not in parts:
         raise bad_request("The form has no part 'sdp'.", param="sdp")
     session = read_session(parts["session"]) if "session" in parts else {}

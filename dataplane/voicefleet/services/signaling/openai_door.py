@@ -15,8 +15,16 @@ from typing import Any, Final
 from aiohttp import web
 
 from voicefleet.services.signaling.call_attempt import attempted
-from voicefleet.services.signaling.call_request import MAX_BODY, read_bounded, read_call_request, read_session
+from voicefleet.services.signaling.call_request import (
+    CALL_BODY,
+    MAX_BODY,
+    SESSION_SCHEMA,
+    read_bounded,
+    read_call_request,
+    read_session,
+)
 from voicefleet.services.signaling.front_desk import FrontDesk, session_of
+from voicefleet.services.signaling.openapi import JSON, TEXT, Answer, Described, described
 from voicefleet.services.signaling.problems import Problem, bad_request
 from voicefleet.wire.client_secret import ClientSecret, seal
 from voicefleet.wire.errors import WireError
@@ -24,6 +32,39 @@ from voicefleet.wire.errors import WireError
 SECRET_LIFE: Final = 600
 SECRET_LIFE_RANGE: Final = (10, 7200)
 """Seconds; the range and default that OpenAI documents for `expires_after.seconds`."""
+
+SECRET_REQUEST: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "session": {"anyOf": [SESSION_SCHEMA, {"type": "null"}]},
+        "expires_after": {
+            "type": ["object", "null"],
+            "properties": {
+                "anchor": {"const": "created_at"},
+                "seconds": {"type": "integer", "minimum": SECRET_LIFE_RANGE[0], "maximum": SECRET_LIFE_RANGE[1]},
+            },
+        },
+        "origin": {"type": ["string", "null"], "description": "The only web origin that may use the secret."},
+    },
+}
+SECRET_ANSWER: Final = {
+    "type": "object",
+    "required": ["value", "expires_at", "session"],
+    "properties": {
+        "value": {"type": "string", "pattern": "^ek_"},
+        "expires_at": {"type": "integer"},
+        "session": {"type": "object", "required": ["object", "id", "type"]},
+    },
+}
+START: Final = Described(
+    answers={
+        201: Answer("The SDP answer.", {"application/sdp": TEXT}, {"Location": TEXT, "Server-Timing": TEXT}),
+    },
+    refuses=(400, 403, 408, 413, 415, 429, 503),
+    body=CALL_BODY,
+    query={"model": TEXT},
+)
 
 
 @dataclass(slots=True)
@@ -41,6 +82,14 @@ class OpenAIDoor:
             web.post("/v1/realtime/calls/{call_id}/hangup", self.hang_up),
         ]
 
+    @described(
+        Described(
+            answers={200: Answer("The secret.", {JSON: SECRET_ANSWER})},
+            refuses=(400, 403, 408, 413, 429),
+            body={JSON: SECRET_REQUEST},
+            body_required=False,
+        )
+    )
     async def create_secret(self, request: web.Request) -> web.Response:
         """Seal the session configuration of an application into a secret that its browser may hold."""
         address = self.desk.places.address(request)
@@ -70,6 +119,7 @@ class OpenAIDoor:
                      "id": f"sess_{secrets.token_hex(10)}", **session}  # fmt: skip
         return web.json_response({"value": value, "expires_at": expires_at, "session": described})
 
+    @described(START)
     async def start_call(self, request: web.Request) -> web.Response:
         """Offer in, answer out."""
         async with attempted("openai", self.desk.metrics) as attempt:
@@ -88,6 +138,7 @@ class OpenAIDoor:
                 },
             )
 
+    @described(Described(answers={200: Answer("It has ended.")}, refuses=(403, 404, 429, 503)))
     async def hang_up(self, request: web.Request) -> web.Response:
         """End a call, wherever it runs."""
         await self.desk.limits.knock(self.desk.places.address(request))

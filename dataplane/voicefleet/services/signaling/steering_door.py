@@ -8,7 +8,7 @@ import hmac
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ from voicefleet.core.steering.explanation import explain_asked, explain_candidat
 from voicefleet.core.steering.steering import Steering
 from voicefleet.services.signaling.call_request import read_bounded
 from voicefleet.services.signaling.front_desk import FrontDesk
+from voicefleet.services.signaling.openapi import JSON, TEXT, Answer, Described, described
 from voicefleet.services.signaling.problems import Problem, bad_request
 from voicefleet.wire.keyring import KeyRing
 
@@ -46,6 +47,50 @@ class ExplainBody(BaseModel):
     place: PlaceBody | None = None
 
 
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema of pydantic's that refers to nothing outside of itself: an operation's body has no definitions."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(part: Any) -> Any:
+        if isinstance(part, dict):
+            if "$ref" in part:
+                return resolve(definitions[part["$ref"].rpartition("/")[2]])
+            return {name: resolve(each) for name, each in part.items()}
+        return [resolve(each) for each in part] if isinstance(part, list) else part
+
+    inlined: dict[str, Any] = resolve(schema)
+    return inlined
+
+
+RELAY_ANSWER: Final = {
+    "type": "object",
+    "required": ["id", "pool", "region", "addresses"],
+    "properties": {"id": TEXT, "pool": TEXT, "region": TEXT, "addresses": {"type": "array"}},
+}
+RELAYS_ANSWER: Final = {
+    "type": "object",
+    "required": ["relays", "ice_servers", "ice_lite", "expires_at"],
+    "properties": {
+        "relays": {"type": "array", "items": RELAY_ANSWER},
+        "ice_servers": {"type": "array"},
+        "ice_lite": {"const": True},
+        "expires_at": {"type": "integer"},
+    },
+}
+EXPLAIN_ANSWER: Final = {
+    "type": "object",
+    "required": ["address", "network", "place_source", "relays", "transceivers", "explanation"],
+    "properties": {
+        "address": TEXT,
+        "network": TEXT,
+        "place_source": TEXT,
+        "relays": {"type": "array", "items": RELAY_ANSWER},
+        "transceivers": {"type": "array", "items": TEXT},
+        "explanation": {"type": "array", "items": TEXT, "minItems": 1},
+    },
+}
+
+
 @dataclass(slots=True)
 class SteeringDoor:
     """Handlers of what concerns choosing."""
@@ -61,6 +106,12 @@ class SteeringDoor:
         """What an application adds to serve this."""
         return [web.get("/v1/relays", self.relays), web.post("/v1/steering/explain", self.explain)]
 
+    @described(
+        Described(
+            answers={200: Answer("Best first.", {JSON: RELAYS_ANSWER}, {"Cache-Control": TEXT})},
+            refuses=(403, 429, 503),
+        )
+    )
     async def relays(self, request: web.Request) -> web.Response:
         """The relays for this client, with their pools and what a round trip is expected to take."""
         await self.desk.limits.knock(self.desk.places.address(request))
@@ -75,6 +126,13 @@ class SteeringDoor:
             headers={"Cache-Control": f"private, max-age={KEEP}", "Vary": "Authorization"},
         )
 
+    @described(
+        Described(
+            answers={200: Answer("What would be chosen, and why.", {JSON: EXPLAIN_ANSWER})},
+            refuses=(400, 403, 408, 413, 429),
+            body={JSON: _inlined(ExplainBody.model_json_schema())},
+        )
+    )
     async def explain(self, request: web.Request) -> web.Response:
         """Why calls of an address go where they go."""
         await self.desk.limits.knock(self.desk.places.address(request))

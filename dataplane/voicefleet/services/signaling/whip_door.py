@@ -20,6 +20,7 @@ from voicefleet.core.sdp.offer import OfferError
 from voicefleet.services.signaling.call_attempt import attempted
 from voicefleet.services.signaling.call_request import MAX_OFFER, read_bounded, read_sdp
 from voicefleet.services.signaling.front_desk import FrontDesk, session_of
+from voicefleet.services.signaling.openapi import PROBLEM, TEXT, Answer, Described, described
 from voicefleet.services.signaling.problems import Problem, bad_request
 from voicefleet.services.signaling.transceiver_client import offered
 
@@ -27,6 +28,28 @@ PATH: Final = "/whip"
 OFFER: Final = "application/sdp"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 ANY: Final = "*"
+
+START: Final = Described(
+    answers={
+        201: Answer("The SDP answer.", {OFFER: TEXT}, {"Location": TEXT, "ETag": TEXT, "Accept-Patch": TEXT}),
+        307: Answer("Another region's signaling is nearer.", headers={"Location": TEXT}),
+    },
+    refuses=(400, 403, 408, 413, 415, 429, 503),
+    body={OFFER: TEXT},
+    errors=PROBLEM,
+)
+CHANGE: Final = Described(
+    answers={
+        200: Answer("ICE credentials and candidates after a restart.", {FRAGMENT: TEXT}, {"ETag": TEXT}),
+        204: Answer("The candidates are taken note of."),
+    },
+    refuses=(400, 403, 404, 408, 412, 413, 415, 422, 428, 503),
+    body={FRAGMENT: TEXT},
+    body_required=False,
+    headers={"If-Match": TEXT},
+    errors=PROBLEM,
+)
+END: Final = Described(answers={200: Answer("It has ended.")}, refuses=(403, 404, 503), errors=PROBLEM)
 
 
 @dataclass(slots=True)
@@ -47,6 +70,7 @@ class WhipDoor:
             web.options(PATH + "/{call_id}", self.describe_call),
         ]
 
+    @described(START)
     async def start_call(self, request: web.Request) -> web.Response:
         """Offer in, answer out."""
         async with attempted("whip", self.desk.metrics) as attempt:
@@ -73,6 +97,7 @@ class WhipDoor:
             self._add_links(headers)
             return web.Response(status=201, body=placed.answer.encode(), content_type=OFFER, headers=headers)
 
+    @described(Described({204: Answer("In headers.", headers={"Allow": TEXT, "Accept-Post": TEXT})}, needs_key=False))
     async def describe(self, _request: web.Request) -> web.Response:
         """What may be posted here; asked without a key, since it tells nothing of calls."""
         headers: CIMultiDict[str] = CIMultiDict({"Allow": "OPTIONS, POST", "Accept-Post": OFFER})
@@ -81,12 +106,14 @@ class WhipDoor:
         self._add_links(headers)
         return web.Response(status=204, headers=headers)
 
+    @described(Described({204: Answer("In headers.", headers={"Allow": TEXT, "Accept-Patch": TEXT})}, needs_key=False))
     async def describe_call(self, _request: web.Request) -> web.Response:
         """What may be done with a call."""
         methods = "OPTIONS, PATCH, DELETE"
         headers = {"Allow": methods, "Accept-Patch": FRAGMENT, "Access-Control-Allow-Methods": methods}
         return web.Response(status=204, headers=headers)
 
+    @described(CHANGE)
     async def change(self, request: web.Request) -> web.Response:
         """Candidates, or new ICE credentials."""
         caller = self.desk.caller(request)
@@ -111,6 +138,7 @@ class WhipDoor:
             headers={"ETag": _etag(version_of(answer))},
         )
 
+    @described(END)
     async def end_call(self, request: web.Request) -> web.Response:
         """End the call, wherever it runs."""
         self.desk.caller(request)

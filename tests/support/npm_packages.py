@@ -1,0 +1,34 @@
+"""The official JavaScript clients, in the exact versions of tests/clients/openai: installed once, kept in .cache."""
+
+import hashlib
+import shutil
+import subprocess
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "tests" / "clients" / "openai"
+INSTALLING = 600.0
+"""Seconds for npm on a slow machine, with the packages to fetch."""
+OPTIONS = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error")
+"""No lock file, since it would hold a registry's addresses; package.json names exact versions."""
+
+
+def official_clients() -> Path:
+    """A folder with the programs of tests/clients/openai, and node_modules beside them."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    folder = ROOT / ".cache" / "npm" / digest.hexdigest()[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # tests run in parallel
+        if not folder.exists():
+            making = folder.with_suffix(".new")
+            shutil.rmtree(making, ignore_errors=True)
+            shutil.copytree(SOURCES, making)
+            command = ("npm", "install", *OPTIONS)
+            ran = subprocess.run(command, cwd=making, capture_output=True, text=True, check=False, timeout=INSTALLING)
+            assert ran.returncode == 0, f"npm install: {ran.stderr}"
+            making.rename(folder)
+    return folder
