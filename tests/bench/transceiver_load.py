@@ -1,0 +1,140 @@
+"""The processes of scripts/bench transceiver: a server on one core, callers (tests/clients/pion/load) on the other."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from tests.support.pion import build
+from tests.support.workers import RING
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a program on one core; where one may, before whatever else the machine does."""
+    program = ["taskset", "--cpu-list", str(core), *command]
+    if os.geteuid() == 0:
+        program = ["nice", "-n", "-10", *program]
+    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+class Server:
+    """What is called: a process, where it takes offers, and what it costs."""
+
+    def __init__(self, process: "subprocess.Popen[str]", url: str, bearer: str = "") -> None:
+        self.process = process
+        self.url = url
+        self.bearer = bearer
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time so far, of all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    @property
+    def memory(self) -> float:
+        """KiB that it alone has in memory."""
+        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty:"):
+                return float(line.split()[1])
+        raise AssertionError("the kernel does not tell")
+
+    @property
+    def descriptors(self) -> int:
+        """Open files and sockets."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+Running = Callable[[int], AbstractContextManager[Server]]
+"""Starts a server on a core."""
+
+
+class Callers:
+    """The generator: asked in JSON, answers in JSON."""
+
+    def __init__(self, process: "subprocess.Popen[str]", server: Server, config: dict[str, Any] | None = None) -> None:
+        self._process = process
+        self._server = {"url": server.url, "bearer": server.bearer, "config": config or {}}
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        """Have something done."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, "server": self._server, **more}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the generator has ended"
+        answer: dict[str, Any] = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer
+
+
+@contextmanager
+def _running(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _first_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    assert line, "the server did not start"
+    return line
+
+
+@contextmanager
+def transceiver(agent: str, core: int) -> Iterator[Server]:
+    """A worker with that agent."""
+    with _running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent))) as process:
+        port = _first_line(process)
+        yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer)
+
+
+@contextmanager
+def stock(core: int) -> Iterator[Server]:
+    """Stock aiortc."""
+    with _running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_stock"))) as process:
+        yield Server(process, f"http://127.0.0.1:{_first_line(process)}/")
+
+
+@contextmanager
+def pion(core: int) -> Iterator[Server]:
+    """A plain Pion echo server; it is told to use as many cores as it has."""
+    with _running(pinned(core, (str(build("echo")),))) as process:
+        yield Server(process, f"http://{_first_line(process)}/")
+
+
+@contextmanager
+def callers(core: int, server: Server) -> Iterator[Callers]:
+    """The generator, calling that server."""
+    with _running(pinned(core, (str(build("load")),))) as process:
+        yield Callers(process, server)
+
+
+class Meter:
+    """Processor time of a server between two moments, as a share of one core."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.share = 0.0
+
+    def __enter__(self) -> Self:
+        self._began, self._used = time.monotonic(), self._server.processor
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.share = (self._server.processor - self._used) / (time.monotonic() - self._began)

@@ -1,0 +1,35 @@
+"""One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
+
+`python -m tests.bench.transceiver_worker AGENT` prints the port of its internal API, and ends with its standard input.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from tests.support.workers import RING, direct_worker
+from voicefleet.agents.echo import EchoAgent, PcmEchoAgent
+from voicefleet.agents.link import Agent
+from voicefleet.contract import Component
+from voicefleet.observability import logs
+from voicefleet.observability.health import served
+from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import WorkerCalls
+
+CAPACITY = 10_000
+AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent}
+
+
+async def main() -> None:
+    """Serve until nobody holds the other end of standard input."""
+    logs.configure(Component.TRANSCEIVER, format="text", level="warning")  # nobody reads this pipe
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(direct_worker(CAPACITY, agent=AGENTS[sys.argv[1]]))
+        api = internal_api(WorkerCalls(worker), lambda: RING)
+        print(await stack.enter_async_context(served(api, "127.0.0.1", 0)), flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"container/heap"
+	"log"
+	"math"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	frame   = 20_000_000 // ns
+	consent = 2_660_000_000
+	reports = 5_000_000_000
+)
+
+// One thread, one epoll: all datagrams of all calls, and everybody's sending clock.
+type loop struct {
+	epoll, wake int
+	calls       []*call // by descriptor
+	talking     schedule
+	frames      [][]byte
+	numbered    bool
+	out         []byte
+	plain       []byte
+	joined      float64 // where in the 20 ms the next caller begins: the golden ratio spreads any number evenly
+	window      *window
+
+	lock  sync.Mutex
+	asked []func()
+}
+
+func newLoop() (*loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
+		return nil, err
+	}
+	return &loop{epoll: epoll, wake: wake}, nil
+}
+
+// Has something done on the loop's thread, and waits for it.
+func (l *loop) ask(work func()) {
+	done := make(chan struct{})
+	l.lock.Lock()
+	l.asked = append(l.asked, func() { work(); close(done) })
+	l.lock.Unlock()
+	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	<-done
+}
+
+// Begins to read the socket of a call.
+func (l *loop) watch(c *call) {
+	fd := c.socket.fd
+	for len(l.calls) <= fd {
+		l.calls = append(l.calls, nil)
+	}
+	l.calls[fd] = c
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Begins to talk, or only to be there.
+func (l *loop) join(c *call, talk bool) {
+	now := clock()
+	l.joined += 0.6180339887498949
+	l.joined -= float64(int(l.joined))
+	c.live, c.talks = true, talk
+	c.nextCheck = now + int64((1+l.joined)*consent)
+	c.nextReport = now + int64((1+l.joined)*reports)
+	c.nextFrame = math.MaxInt64
+	if talk {
+		c.nextFrame = now - now%frame + frame + int64(l.joined*frame)
+	}
+	heap.Push(&l.talking, c)
+}
+
+func (l *loop) forget(c *call) {
+	if c.live {
+		c.live = false
+		heap.Remove(&l.talking, c.place)
+	}
+	if c.socket.fd < len(l.calls) {
+		l.calls[c.socket.fd] = nil
+	}
+	_ = unix.Close(c.socket.fd)
+}
+
+func (l *loop) run() {
+	runtime.LockOSThread()
+	reader := newReader()
+	var events [256]unix.EpollEvent
+	for {
+		count := l.wait(events[:])
+		for _, event := range events[:count] {
+			if int(event.Fd) == l.wake {
+				var eight [8]byte
+				_, _ = unix.Read(l.wake, eight[:])
+				continue
+			}
+			if c := l.calls[event.Fd]; c != nil {
+				if datagram, at := reader.receive(c.socket.fd); datagram != nil {
+					l.take(c, datagram, at)
+				}
+			}
+		}
+		l.send()
+		l.obey()
+	}
+}
+
+// Never sleeps while something is measured. To wake a sleeping receiver costs the sender an interrupt to another
+// processor, in a virtual machine some 50 us of its time: a generator that slept would be part of what it measures.
+func (l *loop) wait(events []unix.EpollEvent) int {
+	timeout := -1
+	if l.window != nil {
+		timeout = 0
+	} else if len(l.talking) > 0 {
+		timeout = 1
+	}
+	count, err := unix.EpollWait(l.epoll, events, timeout)
+	if err != nil {
+		return 0
+	}
+	return count
+}
+
+func (l *loop) send() {
+	for len(l.talking) > 0 {
+		c := l.talking[0]
+		due, now := c.due(), clock()
+		if due > now {
+			return
+		}
+		if due == c.nextFrame {
+			if l.frames != nil {
+				l.speak(c, now)
+				if l.window != nil {
+					l.window.sent(now - due)
+				}
+			}
+			c.nextFrame += frame
+		}
+		if due == c.nextCheck {
+			c.check()
+			c.nextCheck += consent
+		}
+		if due == c.nextReport {
+			c.report(now)
+			c.nextReport += reports
+		}
+		heap.Fix(&l.talking, 0)
+	}
+}
+
+func (l *loop) obey() {
+	l.lock.Lock()
+	asked := l.asked
+	l.asked = nil
+	l.lock.Unlock()
+	for _, work := range asked {
+		work()
+	}
+}
+
+// A heap of calls by when they have something to do.
+type schedule []*call
+
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return s[i].due() < s[j].due() }
+func (s schedule) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].place, s[j].place = i, j
+}
+func (s *schedule) Push(x any) {
+	c := x.(*call)
+	c.place = len(*s)
+	*s = append(*s, c)
+}
+func (s *schedule) Pop() any {
+	old := *s
+	last := old[len(old)-1]
+	*s = old[:len(old)-1]
+	return last
+}
