@@ -201,7 +201,9 @@ class KernelPath:
 
     def _attach(self, interface: int) -> None:
         if interface not in self._attached:
-            self._handles.filter.attach(interface, self._handles.program)
+            place = self._handles.filter
+            if place.attached(interface) is None:  # what is there is ours, or already a successor's
+                place.attach(interface, self._handles.program)
             self._attached.add(interface)
 
     def _stay_attached(self) -> None:
