@@ -172,12 +172,8 @@ static __always_inline void map_address(__be32 *to, __be32 address)
 	to[3] = address;
 }
 
-static __always_inline void copy_words(__u32 *to, const __u32 *from, int words)
-{
-#pragma unroll
-	for (int word = 0; word < words; word++)
-		to[word] = from[word];
-}
+/* Not a loop, which the verifier would not let a program with CAP_BPF alone run over packets. */
+#define copy_words(to, from, words) __builtin_memcpy(to, from, (words) * sizeof(__u32))
 
 /* A packet whose flow is known: other headers, the payload moved behind them, and out. */
 static __always_inline int forward(struct __sk_buff *skb, struct way *way, __u32 ip_size, __u32 octets, __u16 checksum,
@@ -269,20 +265,12 @@ failed:
 	return TC_ACT_SHOT;
 }
 
-/* The UDP header, if this is one that the relay could have to do with; it pulls what the driver left in pages. */
-static __always_inline struct udphdr *udp_of(struct __sk_buff *skb, __u32 ip_size)
+/* Whether the packet goes on to its UDP header; it pulls what the driver left in pages. */
+static __always_inline int reaches(struct __sk_buff *skb, __u32 need)
 {
-	__u32 need = ETH_HLEN + ip_size + sizeof(struct udphdr);
-	void *data = (void *)(long)skb->data;
-
-	if (data + need > (void *)(long)skb->data_end) {
-		if (bpf_skb_pull_data(skb, need))
-			return NULL;
-		data = (void *)(long)skb->data;
-		if (data + need > (void *)(long)skb->data_end)
-			return NULL;
-	}
-	return data + ETH_HLEN + ip_size;
+	if ((void *)(long)skb->data + need <= (void *)(long)skb->data_end)
+		return 1;
+	return bpf_skb_pull_data(skb, need) == 0;
 }
 
 SEC("tc")
@@ -306,10 +294,12 @@ int relay(struct __sk_buff *skb)
 		struct iphdr *ip;
 
 		ip_size = sizeof(*ip);
-		udp = udp_of(skb, sizeof(*ip));
-		if (!udp)
+		if (!reaches(skb, ETH_HLEN + sizeof(*ip) + sizeof(*udp)))
 			return TC_ACT_UNSPEC;
-		ip = (void *)udp - sizeof(*ip);
+		ip = (void *)(long)skb->data + ETH_HLEN;
+		udp = (void *)(ip + 1);
+		if ((void *)(udp + 1) > (void *)(long)skb->data_end)
+			return TC_ACT_UNSPEC;
 		if (ip->protocol != IPPROTO_UDP || *(__u8 *)ip != 0x45)
 			return TC_ACT_UNSPEC;
 		odd = (ip->frag_off & bpf_htons(IPV4_FRAGMENT)) != 0;
@@ -320,10 +310,12 @@ int relay(struct __sk_buff *skb)
 		struct ipv6hdr *ip;
 
 		ip_size = sizeof(*ip);
-		udp = udp_of(skb, sizeof(*ip));
-		if (!udp)
+		if (!reaches(skb, ETH_HLEN + sizeof(*ip) + sizeof(*udp)))
 			return TC_ACT_UNSPEC;
-		ip = (void *)udp - sizeof(*ip);
+		ip = (void *)(long)skb->data + ETH_HLEN;
+		udp = (void *)(ip + 1);
+		if ((void *)(udp + 1) > (void *)(long)skb->data_end)
+			return TC_ACT_UNSPEC;
 		if (ip->nexthdr != IPPROTO_UDP || ip->version != 6)
 			return TC_ACT_UNSPEC;
 		odd = 0;

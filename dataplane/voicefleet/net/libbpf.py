@@ -158,7 +158,8 @@ class BpfObject:
             bpf.bpf_map__set_max_entries(self._map(name), most)
         result = bpf.bpf_object__load(self._object)
         if result:
-            said = self._log.value.decode(errors="replace").strip().rpartition("\n")[2]
+            lines = self._log.value.decode(errors="replace").strip().split("\n")
+            said = next((line for line in reversed(lines) if not line.startswith("processed ")), "")
             self.close()
             raise BpfRefused(-result, os.strerror(-result) + (f" ({said})" if said else ""))
 

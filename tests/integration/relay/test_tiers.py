@@ -157,16 +157,16 @@ async def test_a_flow_lives_by_its_media_alone_and_is_forgotten_when_that_stops(
 ) -> None:
     async with (
         plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier, FLOW_IDLE="2s") as relay,
+        plain_lab.relay(tmp_path, RING, tier, FLOW_IDLE="6s") as relay,
         plain_lab.client(relay, peer.new_call(), RING) as client,
     ):
         await client.check()
         await client.talks()
-        async with asyncio.timeout(DEADLINE):
-            began = asyncio.get_running_loop().time()
-            while asyncio.get_running_loop().time() - began < 5.0:
-                await client.hears(client.media())
-                await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + 13.0  # twice as long as it may be silent
+        while loop.time() < enough:
+            await client.hears(client.media())
+            await asyncio.sleep(0.05)
         assert not (await relay.metrics())["voicefleet_relay_events_total{event=flows_expired}"]
         await relay.counts("voicefleet_relay_events_total{event=flows_expired}", 1)
         after = await relay.metrics()
@@ -314,14 +314,13 @@ async def test_a_killed_relays_program_carries_live_calls_on_until_the_next_rela
 async def test_a_relay_that_ends_takes_its_program_off_every_interface(tmp_path: Path, plain_lab: RelayLab) -> None:
     async with (
         plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, "Kernel", FLOW_IDLE="1s") as relay,
+        plain_lab.relay(tmp_path, RING, "Kernel", DRAIN_DEADLINE="500ms") as relay,
         plain_lab.client(relay, peer.new_call(), RING) as client,
     ):
         await client.check()
         await client.talks()
         await _forwards(relay, "Kernel", client)
         assert _programs(plain_lab) == 2
-        client.close()
         assert await relay.end(signal.SIGTERM) == 0
         assert _programs(plain_lab) == 0
 
@@ -372,6 +371,20 @@ async def test_without_the_kernels_help_auto_is_userspace_and_kernel_does_not_st
         assert any("kernel datapath is a must" in line and reason in line for line in relay.output)
 
 
+async def test_two_capabilities_are_enough_for_the_kernel(tmp_path: Path, plain_lab: RelayLab) -> None:
+    async with (
+        plain_lab.peer(RING) as peer,
+        plain_lab.relay(tmp_path, RING, "Kernel", prefix=_BPF_AND_NET_ADMIN) as relay,
+        plain_lab.client(relay, peer.new_call(), RING) as client,
+    ):
+        await client.check()
+        await client.talks()
+        await _forwards(relay, "Kernel", client)
+        assert any("datapath" in line and "kernel" in line for line in relay.output)
+
+
+_BPF_AND_NET_ADMIN = ("setpriv", "--bounding-set=-all,+cap_39,+net_admin", "--inh-caps=-all")
+"""CAP_BPF by its number: Debian 12's setpriv does not know the name."""
 _WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 

@@ -296,6 +296,7 @@ class Control:
             draining=self._draining,
             node=settings.node,
             zone=settings.zone,
+            tier=self._datapath.tier,
         )
 
     def _turned_at(self, number: int) -> float:

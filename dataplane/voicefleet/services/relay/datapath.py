@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from voicefleet.core.directory import Tier
 from voicefleet.net.kernel_program import (
     RENEW_EVERY,
     KernelHandles,
@@ -35,7 +36,8 @@ class ChosenDatapath(Collector):
 
     def __init__(self, wanted: Datapath, program: KernelProgram | None, reason: str) -> None:
         self._program = program
-        self._labels: Final = ("kernel" if program else "userspace", wanted.value, reason)
+        self.tier: Final = Tier.KERNEL if program else Tier.USERSPACE
+        self._labels: Final = (self.tier.value, wanted.value, reason)
         _log.info("datapath", extra=dict(zip(("tier", "wanted", "reason"), self._labels, strict=True)))
 
     @property
