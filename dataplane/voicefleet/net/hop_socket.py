@@ -47,12 +47,13 @@ class HopSocket:
         return self.socket.fileno()
 
     def receive(self) -> tuple[bytes, int, Address]:
-        """(octets, length of each datagram in them, sender); raises BlockingIOError when nothing waits."""
+        """(octets, length of each datagram in them or 0 if it is one, sender); raises BlockingIOError when empty."""
         data, ancillary, _, source = self._receive(_LARGEST, _ANCILLARY)
+        step = 0
         for level, kind, value in ancillary:
             if level == socket.IPPROTO_UDP and kind == _UDP_GRO:
-                return data, _SEGMENT.unpack_from(value)[0] or len(data), (source[0], source[1])
-        return data, len(data), (source[0], source[1])
+                step = _SEGMENT.unpack_from(value)[0]
+        return data, step if step < len(data) else 0, source if len(source) == 2 else source[:2]
 
     def errors(self) -> Iterable[tuple[Address, bool]]:
         """What the network reported about datagrams sent: (destination, whether its port is closed)."""

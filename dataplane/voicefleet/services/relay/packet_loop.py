@@ -1,16 +1,18 @@
 """The packet process's loop: one epoll over a few non-blocking sockets, and nothing else in the way of a packet.
 
 A known flow's packet costs one look-up: uplink by the client's address, downlink by the first 32 octets of the hop
-datagram. Everything else goes to the pure core. Packets of one wake-up to one transceiver leave together. Measured
-roughly, on a busy 2-core machine with 172 octets and 20,000 packets/s: 10 us a packet up and 14 down, where stock
-asyncio takes 30 to 40 up; the relay's bench is still to be written. `recvfrom` into a new object is as fast as into a
-reused buffer, and a tenth faster than `recvmsg`; so public sockets are bound to addresses instead of asking for each
-packet's destination.
+datagram. Everything else goes to the pure core. Packets of one wake-up to one transceiver leave together. What it
+costs is measured by `scripts/bench relay`. The system calls are half of it; so the loop asks epoll what is there rather
+than reading until nothing is, and from some rate on lets packets come together. `recvfrom` into a new object is as fast
+as into a reused buffer, and a tenth faster than `recvmsg`; so public sockets are bound to addresses instead of asking
+for each packet's destination.
 """
 
 import gc
 import logging
 import select
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
@@ -19,7 +21,7 @@ from voicefleet.core.relay.actions import Action, ToClient, ToTransceiver
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.flow import Buffer, Client, Send
 from voicefleet.core.relay.forwarder import Forwarder
-from voicefleet.core.relay.hop_peer import HopPeer
+from voicefleet.core.relay.hop_peer import HopAddress, HopPeer
 from voicefleet.core.relay.uplink import MAX_PAYLOAD
 from voicefleet.net.descriptor_channel import Closed
 from voicefleet.net.hop_socket import HopSocket
@@ -34,6 +36,12 @@ BATCH: Final = 64
 """Datagrams read from one socket before the others get their turn: about 0.3 ms."""
 _FAULTS_APART: Final = 1.0
 _log = logging.getLogger(__name__)
+_EVENTS: Final = 64
+CROWD: Final = 10_000
+"""Packets a second from which on the loop naps before it looks again, as network cards delay their interrupts: to be
+woken for each packet would cost more than to forward it, and packets that come together share a datagram of the hop."""
+NAP: Final = 1e-4
+"""Seconds; the kernel's usual timer slack adds half as much."""
 _CARRIED: Final = tuple(kind in (PacketKind.RTP, PacketKind.DTLS) for kind in FIRST_OCTET)
 """By first octet: whether a known flow's packet may be forwarded without a closer look."""
 _TOO_LONG: Final = 2048
@@ -64,6 +72,10 @@ class Turns:
         """Datagrams sent over the hop; fewer than packets by what was bundled."""
 
 
+_BUCKETS: Final = tuple(bisect_left(Turns.BUCKETS, packets) for packets in range(Turns.BUCKETS[-1] + 1))
+"""By packets of a turn: where it stands in the histogram."""
+
+
 class PacketLoop:
     """Runs one forwarder over its sockets until `stop`."""
 
@@ -87,6 +99,11 @@ class PacketLoop:
         self._soon: list[Callable[[], None]] = []
         self._running = True
         self._tell_fault_at = 0.0
+        self._appetite = 1
+        """Datagrams to read from one socket in this turn. To read until nothing is left costs four times as much as to
+        ask epoll again, so it is one where packets come one by one, and doubles while they wait."""
+        self._crowded = False
+        """Whether packets come so often that it pays to let some come together."""
         self.turns: Final = Turns()
 
     # --- what it serves -------------------------------------------------------------------------------------------
@@ -133,25 +150,35 @@ class PacketLoop:
         gc.collect()
         gc.freeze()
         gc.disable()
-        clock, poll, handlers, turns, counters = (
-            self._clock,
-            self._epoll.poll,
-            self._handlers,
-            self.turns,
-            self._forwarder.counters,
-        )
-        next_tick = now = clock()
+        clock, poll, handlers, turns = self._clock, self._epoll.poll, self._handlers, self.turns
+        counters = self._forwarder.counters
+        told = turns.packets
+        next_tick = woke = now = clock()
         while self._running:
-            events = poll(max(0.0, next_tick - now), 64)
-            now = clock()
+            events = poll(0.0, _EVENTS)
+            if events:  # something came during the turn before, so there may be more of it now
+                self._appetite = min(2 * self._appetite, BATCH)
+            else:
+                turns.busy += now - woke
+                if self._crowded:
+                    time.sleep(NAP)
+                    self._appetite = BATCH
+                else:
+                    self._appetite = 1
+                events = poll(max(0.0, next_tick - now), _EVENTS)
+                woke = now = clock()
             before = counters.uplink_packets + counters.downlink_packets
             for descriptor, event in events:
                 handler = handlers.get(descriptor)
                 if handler is not None:  # it may have been left during this very turn
                     handler(event, now)
             if now >= next_tick:
+                turns.busy += now - woke
+                woke = now
                 self.perform(self._forwarder.tick(now), now)
                 self._on_tick(now)
+                self._crowded = turns.packets - told >= CROWD * TICK
+                told = turns.packets
                 next_tick = now + TICK
             if self._laden:
                 self._flush()
@@ -161,9 +188,8 @@ class PacketLoop:
                     call()
             packets = counters.uplink_packets + counters.downlink_packets - before
             turns.packets += packets
-            turns.batches[min((packets - 1).bit_length() + 1, 9) if packets else 0] += 1
-            began, now = now, clock()
-            turns.busy += now - began
+            turns.batches[_BUCKETS[packets] if packets < len(_BUCKETS) else -1] += 1
+            now = clock()
 
     def flush(self) -> None:
         """Send what waits for transceivers; for whoever is about to stop reading."""
@@ -174,10 +200,11 @@ class PacketLoop:
     def _read_public(self, via: PublicSocket, _event: int, now: float) -> None:
         receive, lookup, counters = via.receive, self._forwarder.flows.get, self._forwarder.counters
         packets = octets = 0
-        for _ in range(BATCH):
+        for taken in range(self._appetite):
             try:
                 packet, client = receive(_TOO_LONG)
             except BlockingIOError:
+                self._appetite = taken or 1
                 break
             except OSError:
                 continue  # an ICMP error of an earlier answer; the client's silence says the same
@@ -202,39 +229,53 @@ class PacketLoop:
                 self.perform(self._forwarder.unreachable(address, closed, now), now)
         receive, peers, counters = socket.receive, self._forwarder.peers.by_address, self._forwarder.counters
         packets = octets = 0
-        while packets < BATCH:
+        for taken in range(self._appetite):
             try:
-                train, step, source = receive()
+                datagram, step, source = receive()
             except BlockingIOError:
+                self._appetite = taken or 1
                 break
             except OSError:
                 continue  # it stands in the error queue as well
             peer = peers.get(source)
-            lookup = peer.replies.get if peer is not None else _nobody
-            for at in range(0, len(train) or 1, step or 1):
-                datagram = train[at : at + step]
-                if is_bundle(datagram):
-                    try:
-                        parts = unbundle(datagram)
-                    except WireError:
-                        counters.drops[Drop.HOP_MALFORMED] += 1
-                        continue
-                else:
-                    parts = [(datagram[:HEADER], datagram[HEADER:])]
-                for header, payload in parts:
-                    packets += 1
-                    flow = lookup(header)
-                    if flow is None:
-                        self.consider(self._forwarder.from_hop, header + payload, source, now)
-                        continue
-                    counters.downlink_packets += 1
-                    octets += len(payload)
-                    try:
-                        flow.via.send(payload, flow.client)
-                    except OSError as error:
-                        self._unsent(error)
-                    peer.heard = now  # type: ignore[union-attr] # nobody has no flows
+            flow = peer.replies.get(datagram[:HEADER]) if peer is not None else None
+            if flow is not None and not step:
+                packets += 1
+                octets += len(datagram) - HEADER
+                peer.heard = now  # type: ignore[union-attr] # nobody has no flows
+                try:
+                    flow.via.send(datagram[HEADER:], flow.client)
+                except OSError as error:
+                    self._unsent(error)
+            else:
+                self._take_apart(datagram, step, source, now)
+        counters.downlink_packets += packets
         counters.downlink_bytes += octets
+
+    def _take_apart(self, train: bytes, step: int, source: HopAddress, now: float) -> None:
+        """Datagrams that came as one, bundles, and what only the core understands."""
+        counters = self._forwarder.counters
+        peer = self._forwarder.peers.by_address.get(source)
+        lookup = peer.replies.get if peer is not None else _nobody
+        for at in range(0, len(train) or 1, step or len(train) or 1):
+            datagram = train[at : at + step] if step else train
+            if is_bundle(datagram):
+                try:
+                    parts = unbundle(datagram)
+                except WireError:
+                    counters.drops[Drop.HOP_MALFORMED] += 1
+                    continue
+            else:
+                parts = [(datagram[:HEADER], datagram[HEADER:])]
+            for header, payload in parts:
+                flow = lookup(header)
+                if flow is None:
+                    self.consider(self._forwarder.from_hop, header + payload, source, now)
+                    continue
+                counters.downlink_packets += 1
+                counters.downlink_bytes += len(payload)
+                peer.heard = now  # type: ignore[union-attr] # nobody has no flows
+                self._send(flow.via.send, payload, flow.client)
 
     def consider(self, decide: Callable[..., Iterable[Action]], *packet: Any) -> None:
         """Let the core decide about a packet that the look-up does not carry, and do so. A mistake of ours costs this
