@@ -63,7 +63,7 @@ async def test_a_change_is_applied_and_what_is_no_longer_wanted_goes(voice: Name
     voice.smallest()
     voice.apply("RelayPool", "edge", {"fleetRef": "demo", "expose": {"type": "NodePort"}})
     service = await voice.until(lambda: voice.get("svc/edge-relay"), "there is a Service")
-    port = (voice.get("rp/edge") or {})["status"]["port"]
+    port = await voice.until(lambda: ((voice.get("rp/edge") or {}).get("status") or {}).get("port"), "a port")
     assert [each["nodePort"] for each in service["spec"]["ports"]] == [port, port]
     voice.apply("RelayPool", "edge", {"fleetRef": "demo", "expose": {"type": "LoadBalancer"}})
     await voice.until(lambda: voice.get("svc/edge-relay-tcp"), "there is a Service for TCP")
@@ -73,7 +73,8 @@ async def test_a_change_is_applied_and_what_is_no_longer_wanted_goes(voice: Name
     assert voice.get("svc/edge-relay-udp") is not None
     voice.apply("TransceiverShard", "main", {"fleetRef": "demo", "replicas": 5})
     await voice.until(
-        lambda: (voice.get("deploy/main-transceiver") or {})["spec"]["replicas"] == 5, "five are to be there"
+        lambda: ((voice.get("deploy/main-transceiver") or {}).get("spec") or {}).get("replicas") == 5,
+        "five are to be there",
     )
 
 

@@ -334,6 +334,7 @@ async def test_a_packet_process_that_dies_takes_nothing_along(tmp_path: Path, pl
         await client.check()
         await client.talks()
         await _forwards(relay, tier, client)
+        await relay.counts("voicefleet_relay_flows{state=confirmed}", 1)  # so the control process was told of it
         (process,) = relay.packet_processes()
         os.kill(process, signal.SIGSTOP)  # so that it has nothing in its hands
         stat = Path(f"/proc/{process}/stat")

@@ -91,8 +91,9 @@ async def _run(lab: RelayLab, directory: Path, tier: str, public: Ends, inside: 
                 await client.check()  # what was sent before has arrived before
         await relay.counts("voicefleet_relay_loop_turned_seconds", time.monotonic())
         metrics = await relay.metrics()
-        assert (kernel_packets(metrics, "uplink") > 50) == (tier == "Kernel")
-        assert (kernel_packets(metrics, "downlink") > 50) == (tier == "Kernel")
+        # How many are the kernel's is up to chance, and to how soon it is given the flow; that some are is the point.
+        assert (kernel_packets(metrics, "uplink") > 0) == (tier == "Kernel")
+        assert (kernel_packets(metrics, "downlink") > 0) == (tier == "Kernel")
         assert not metrics.get("voicefleet_relay_kernel_left_packets_total{reason=dropped}", 0.0)
     peer.close()
     return Outcome(

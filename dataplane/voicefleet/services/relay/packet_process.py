@@ -90,10 +90,12 @@ class PacketProcess:
         """Forward packets until it is time to end."""
         try:
             self._loop.run()
-        except Closed:
-            pass  # the control process is gone, and whoever comes next has the port to itself
-        finally:
             self._fast_path.close()
+        except Closed:
+            # The control process is gone, and whoever comes next has the port to itself; until then the kernel goes on
+            # with the flows that it has.
+            pass
+        finally:
             for public in self._public:
                 public.close()
             for hop in self._hops:
