@@ -33,7 +33,7 @@ async def test_the_python_client_starts_a_call_and_hangs_it_up(
         answer = await client.realtime.calls.create(sdp=await caller.offer(), **given)  # type: ignore[arg-type]
         call = answer.response.headers["Location"].split("/")[-1]
         await caller.answer(answer.text)
-        await caller.reaches("connected")
+        await asyncio.wait_for(caller.open.wait(), DEADLINE)
         (running,) = fleet.workers[0].sessions.values()
         assert running.config == (session or {"type": "realtime"})
         await client.realtime.calls.hangup(call)

@@ -126,7 +126,7 @@ async def test_an_agent_that_hangs_up_ends_the_call_and_says_why() -> None:
     async with direct_worker(agent=lambda: agent) as worker, aiortc_caller() as caller:
         await caller.answer(worker.create(await caller.offer(), {}, []).answer)
         await asyncio.wait_for(agent.voice, DEADLINE)
-        await caller.reaches("connected")  # who has no keys yet cannot be told
+        await asyncio.wait_for(caller.open.wait(), DEADLINE)  # before that nobody can be told
         agent.leave.set_result("all was said")
         await asyncio.wait_for(worker.empty.wait(), DEADLINE)
         await caller.reaches("closed")
@@ -158,7 +158,7 @@ async def test_the_caller_who_hangs_up_ends_its_agent() -> None:
         async with aiortc_caller() as caller:
             await caller.answer(worker.create(await caller.offer(), {}, []).answer)
             await asyncio.wait_for(agent.voice, DEADLINE)
-            await caller.reaches("connected")
+            await asyncio.wait_for(caller.open.wait(), DEADLINE)
         await asyncio.wait_for(worker.empty.wait(), DEADLINE)
         await eventually(lambda: agent.cancelled, "its agent was told")
         assert not agent.voice.result().say(b"too late")
