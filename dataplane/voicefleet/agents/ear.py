@@ -140,8 +140,7 @@ class Ear:
         if contrast < _SPEECH:
             hum += _LEARN * (low - hum)
         voice = np.maximum(low - _SUBTRACTED * hum, 0.0)
-        level = 10 * float(np.log10(heard @ heard / (scale.window * 32768.0**2) + 1e-10))
-        return Sound(contrast, scale.pitch(voice, float(low.sum())), level)
+        return Sound(contrast, scale.pitch(voice, float(low.sum())))
 
     def _stand_out(self, bands: Floats) -> float:
         noise = self._noise

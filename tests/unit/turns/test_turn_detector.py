@@ -5,14 +5,14 @@ import pytest
 from voicefleet.core.turns.detector import Patience, TurnDetector, TurnEnded, TurnStarted
 from voicefleet.core.turns.sound import HOP, Sound
 
-QUIET = Sound(contrast=0.3, pitch=0.0, level=-60.0)
-CLICK = Sound(contrast=12.0, pitch=0.0, level=-20.0)
+QUIET = Sound(contrast=0.3, pitch=0.0)
+CLICK = Sound(contrast=12.0, pitch=0.0)
 PATIENCE = Patience()
 HIGH, MIDDLE, LOW = 130.0, 110.0, 85.0
 
 
 def voiced(pitch: float) -> Sound:
-    return Sound(contrast=12.0, pitch=pitch, level=-20.0)
+    return Sound(contrast=12.0, pitch=pitch)
 
 
 def spoken(*pitches: float) -> list[Sound]:
@@ -106,7 +106,7 @@ def test_the_patience_may_be_changed_in_the_middle_of_a_turn() -> None:
 
 def test_voices_far_away_in_the_room_do_not_keep_the_turn_open() -> None:
     """Their sound has a pitch, too; what tells them apart is how far they stand out."""
-    murmur = [Sound(contrast=1.8, pitch=150.0, level=-45.0), Sound(contrast=0.9, pitch=170.0, level=-48.0)]
+    murmur = [Sound(contrast=1.8, pitch=150.0), Sound(contrast=0.9, pitch=170.0)]
     caller = Caller()
     events = caller.utters(murmur * 50, STATEMENT, murmur * 100)
     assert [type(event) for event in events] == [TurnStarted, TurnEnded]

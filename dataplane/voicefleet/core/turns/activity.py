@@ -51,10 +51,11 @@ class Activity:
         recent.append(speech)
         agree = sum(recent)
         if self.speaking:
-            self._usual += _LEARN * (sound.contrast - self._usual) if speech else 0.0
-            if speech and agree >= _KEEP:
-                self.heard = now
-            if not agree:
+            if speech:
+                self._usual += _LEARN * (sound.contrast - self._usual)
+                if agree >= _KEEP:
+                    self.heard = now
+            elif not agree:
                 self.speaking = False
         elif agree >= _AGREE:
             self.speaking = True

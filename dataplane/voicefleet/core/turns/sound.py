@@ -1,4 +1,4 @@
-"""What turn-taking knows of 20 ms of a caller's sound: three numbers, whatever measured them."""
+"""What turn-taking knows of 20 ms of a caller's sound: two numbers, whatever measured them."""
 
 from typing import Final, NamedTuple
 
@@ -13,5 +13,3 @@ class Sound(NamedTuple):
     """Decibels by which the bands of speech stand out of what they hold when nobody speaks."""
     pitch: float
     """Hertz of the voice; 0 where there is none, as in silence, noise and an 's'."""
-    level: float
-    """Decibels of full scale."""
