@@ -74,6 +74,20 @@ class RelayLab:
         async with echo_peer(ring, bound=self.inside.udp(host, port)) as peer:
             yield peer
 
+    @asynccontextmanager
+    async def call(
+        self, directory: Path, ring: KeyRing, tier: str, *, prefix: tuple[str, ...] = (), **settings: str
+    ) -> AsyncIterator[tuple[EchoPeer, RelayProcess, IceClient]]:
+        """A transceiver, a relay and a client whose media comes back."""
+        async with (
+            self.peer(ring) as peer,
+            self.relay(directory, ring, tier, prefix=prefix, **settings) as relay,
+            self.client(relay, peer.new_call(), ring) as client,
+        ):
+            await client.check()
+            await client.talks()
+            yield peer, relay, client
+
 
 @functools.cache
 def kernel_program() -> None:

@@ -87,13 +87,7 @@ async def test_a_client_behind_a_router_is_answered_through_it(tmp_path: Path, l
 async def test_media_from_a_new_address_is_marked_until_the_transceiver_has_authenticated_it(
     tmp_path: Path, plain_lab: RelayLab, tier: str
 ) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier) as (peer, relay, client):
         await client.hears(client.media())
         await client.rebind()
         client.media()
@@ -134,13 +128,7 @@ async def test_a_check_with_another_calls_token_moves_the_address_to_that_calls_
 
 
 async def test_keys_are_rotated_under_a_live_call(tmp_path: Path, plain_lab: RelayLab, tier: str) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier) as (peer, relay, client):
         newer = KeyRing("test", (*RING.keys, FleetKey(2, bytes(reversed(range(32))), 1.0, None)))
         peer.ring = client.ring = newer
         relay.key_file.write_bytes(newer.dump())
@@ -155,13 +143,7 @@ async def test_keys_are_rotated_under_a_live_call(tmp_path: Path, plain_lab: Rel
 async def test_a_flow_lives_by_its_media_alone_and_is_forgotten_when_that_stops(
     tmp_path: Path, plain_lab: RelayLab, tier: str
 ) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier, FLOW_IDLE="6s") as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier, FLOW_IDLE="6s") as (_peer, relay, client):
         loop = asyncio.get_running_loop()
         enough = loop.time() + 13.0  # twice as long as it may be silent
         while loop.time() < enough:
@@ -205,13 +187,7 @@ async def test_what_does_not_fit_the_way_in_one_piece_arrives_all_the_same(
     """The hop is narrower than its packets, and then the way to the client; fragments go up and down."""
     plain_lab.middle.ip("link set eth1 mtu 1280")
     plain_lab.inside.ip("link set eth0 mtu 1280")
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier) as (peer, relay, client):
         for length in (800, 1040, 1100, 1164):
             await client.hears(client.media(bytes(length)))
         plain_lab.outside.ip("link set eth0 mtu 1000")
@@ -227,13 +203,7 @@ async def test_what_does_not_fit_the_way_in_one_piece_arrives_all_the_same(
 async def test_a_transceivers_bundles_and_trains_of_segments_arrive_packet_by_packet(
     tmp_path: Path, plain_lab: RelayLab, tier: str
 ) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier) as (peer, _relay, client):
         await client.hears(client.media())
         where = next(reversed(peer.relays))
         head = hop.seal(Kind.DATA, Flag.DOWNLINK, client.address, RING.keys[0])
@@ -266,13 +236,7 @@ async def _forwards(relay: RelayProcess, tier: str, client: IceClient) -> None:
 async def test_a_program_that_somebody_removed_is_missed_by_nobody_and_comes_back(
     tmp_path: Path, plain_lab: RelayLab
 ) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, "Kernel") as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, "Kernel") as (_peer, relay, client):
         await _forwards(relay, "Kernel", client)
         for interface in ("eth0", "eth1"):
             plain_lab.middle.run("tc", "qdisc", "del", "dev", interface, "clsact")
@@ -286,13 +250,7 @@ async def test_a_program_that_somebody_removed_is_missed_by_nobody_and_comes_bac
 async def test_a_killed_relays_program_carries_live_calls_on_until_the_next_relay_replaces_it(
     tmp_path: Path, plain_lab: RelayLab
 ) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, "Kernel") as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, "Kernel") as (_peer, relay, client):
         await _forwards(relay, "Kernel", client)
         await relay.end(signal.SIGKILL)
         for _ in range(20):
@@ -312,13 +270,7 @@ async def test_a_killed_relays_program_carries_live_calls_on_until_the_next_rela
 
 
 async def test_a_relay_that_ends_takes_its_program_off_every_interface(tmp_path: Path, plain_lab: RelayLab) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, "Kernel", DRAIN_DEADLINE="500ms") as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, "Kernel", DRAIN_DEADLINE="500ms") as (_peer, relay, client):
         await _forwards(relay, "Kernel", client)
         assert _programs(plain_lab) == 2
         assert await relay.end(signal.SIGTERM) == 0
@@ -326,13 +278,7 @@ async def test_a_relay_that_ends_takes_its_program_off_every_interface(tmp_path:
 
 
 async def test_a_packet_process_that_dies_takes_nothing_along(tmp_path: Path, plain_lab: RelayLab, tier: str) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, tier) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, tier) as (_peer, relay, client):
         await _forwards(relay, tier, client)
         await relay.counts("voicefleet_relay_flows{state=confirmed}", 1)  # so the control process was told of it
         (process,) = relay.packet_processes()
@@ -373,13 +319,7 @@ async def test_without_the_kernels_help_auto_is_userspace_and_kernel_does_not_st
 
 
 async def test_two_capabilities_are_enough_for_the_kernel(tmp_path: Path, plain_lab: RelayLab) -> None:
-    async with (
-        plain_lab.peer(RING) as peer,
-        plain_lab.relay(tmp_path, RING, "Kernel", prefix=_BPF_AND_NET_ADMIN) as relay,
-        plain_lab.client(relay, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with plain_lab.call(tmp_path, RING, "Kernel", prefix=_BPF_AND_NET_ADMIN) as (_peer, relay, client):
         await _forwards(relay, "Kernel", client)
         assert any("datapath" in line and "kernel" in line for line in relay.output)
 
