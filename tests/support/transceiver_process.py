@@ -19,7 +19,7 @@ from tests.support.facts import DEADLINE, eventually_seen
 from tests.support.relay_process import free_port
 from tests.support.workers import RING
 from voicefleet.contract import Env, HealthPath, InternalApi
-from voicefleet.net.certificate import self_signed
+from voicefleet.wire.certificate import self_signed
 
 START_DEADLINE = 3 * DEADLINE
 """Seconds for processes to import their libraries, one after the other, while a whole test run wants the processor."""

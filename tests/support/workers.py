@@ -9,10 +9,10 @@ from functools import cache
 from voicefleet.agents.echo import EchoAgent
 from voicefleet.agents.link import Agent
 from voicefleet.core.transceiver.admission import AdmissionLimits
-from voicefleet.net.certificate import self_signed
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.udp import udp_socket
 from voicefleet.services.transceiver.worker import Worker
+from voicefleet.wire.certificate import self_signed
 from voicefleet.wire.keyring import FleetKey, KeyRing
 
 RING = KeyRing("test", (FleetKey(1, bytes(range(32)), 0.0, None),))

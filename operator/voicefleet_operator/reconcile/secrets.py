@@ -10,12 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from voicefleet.contract import Label
+from voicefleet.wire.certificate import self_signed
 from voicefleet.wire.keyring import KeyRing
 from voicefleet_operator.kube.endpoints import SECRET
 from voicefleet_operator.kube.errors import Conflict
@@ -28,8 +25,6 @@ from voicefleet_operator.reconcile.store import Document
 
 CERTIFICATE_LIFE: Final = timedelta(days=90)
 RENEW_BEFORE: Final = timedelta(days=30)
-SKEW: Final = timedelta(days=1)
-"""How far a client's clock may be behind ours."""
 RING: Final = "keyring.json"
 LOOK_AGAIN: Final = 6 * 3600.0
 """Seconds; timers longer than that are not set."""
@@ -111,23 +106,8 @@ async def _there(context: Context, fleet: Fleet, name: str, data: dict[str, str]
 
 
 def _new_certificate(now: float) -> dict[str, str]:
-    """P-256 and self-signed: a WebRTC client believes it because its fingerprint stands in the answer."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    serial = x509.random_serial_number()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{serial:x}"[:16])])
-    moment = datetime.fromtimestamp(now, UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(moment - SKEW)
-        .not_valid_after(moment + CERTIFICATE_LIFE)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return {"tls.crt": _base64(certificate.public_bytes(Encoding.PEM)), "tls.key": _base64(private)}
+    certificate, private = self_signed(now, CERTIFICATE_LIFE)
+    return {"tls.crt": _base64(certificate), "tls.key": _base64(private)}
 
 
 def _encoded(files: dict[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Final
 
 from voicefleet.cli.local.processes import Process
 from voicefleet.contract import Component, Env, HealthPath
-from voicefleet.net.certificate import self_signed
+from voicefleet.wire.certificate import self_signed
 from voicefleet.wire.keyring import KeyRing
 
 LOOPBACK: Final = "127.0.0.1"

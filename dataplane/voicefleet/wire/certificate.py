@@ -3,7 +3,6 @@
 A WebRTC client believes a certificate because its fingerprint stands in the answer, not because somebody signed it.
 """
 
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,14 +19,15 @@ SKEW: Final = timedelta(days=1)
 def self_signed(now: float, lifetime: timedelta) -> tuple[bytes, bytes]:
     """Certificate and private key as PEM, valid from a day ago."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, secrets.token_hex(8))])
+    serial = x509.random_serial_number()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{serial:x}"[:16])])
     moment = datetime.fromtimestamp(now, UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(moment - SKEW)
         .not_valid_after(moment + lifetime)
         .sign(key, hashes.SHA256())
