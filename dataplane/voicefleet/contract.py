@@ -159,6 +159,10 @@ class RedisKey:
         """A session's record as JSON."""
         return f"{self._prefix}:session:{session}"
 
+    def round_trips(self) -> str:
+        """Stream: round trips between client networks and relay pools, as transceivers report them."""
+        return f"{self._prefix}:round-trips"
+
     def shared(self, *parts: str) -> str:
         """A key of one service's own, such as rate limits that signaling's replicas share."""
         return ":".join((self._prefix, *parts))
@@ -193,6 +197,9 @@ class Metric:
     DIRECTORY_CONNECTED: Final = "voicefleet_directory_connected"
     SESSION_MAP_WRITES: Final = "voicefleet_session_map_writes"
     SESSION_MAP_WAITING: Final = "voicefleet_session_map_waiting"
+    ROUND_TRIPS_REPORTED: Final = "voicefleet_round_trips_reported"
+    ROUND_TRIPS_READ: Final = "voicefleet_round_trips_read"
+    ROUND_TRIP_NETWORKS: Final = "voicefleet_round_trip_networks"
     FLOW_LOOKUPS: Final = "voicefleet_flow_lookups"
     CALLS: Final = "voicefleet_transceiver_calls"
     CAPACITY: Final = "voicefleet_transceiver_capacity"

@@ -14,7 +14,9 @@ from tests.fuzz.oracles import KEY, RING
 from tests.support.simulated_call import TERMS, WALL, Clear
 from voicefleet.core.ice_lite import MAX_PATHS, IceLite, Path
 from voicefleet.core.media.stream import AudioStream
+from voicefleet.core.transceiver.path_probes import PathProbes
 from voicefleet.services.transceiver.media_leg import MediaLeg
+from voicefleet.services.transceiver.path_meter import PathMeter
 from voicefleet.services.transceiver.routing import Routing
 from voicefleet.wire import stun
 from voicefleet.wire.route_token import Route, ice_password, mint
@@ -42,6 +44,7 @@ class _Worker:
             lambda _old, _new: None,
             lambda _now: None,
             self.refused,
+            PathMeter(lambda path, packet: self.sent.append((path, packet)), lambda _relay, _nonce: None),
         )
         self.legs = [self._leg(number) for number in range(2)]
 
@@ -56,6 +59,7 @@ class _Worker:
             lambda *_: None,
             lambda path, packet: self.sent.append((path, packet)),
         )
+        leg.probes = PathProbes("theirs:ours", b"their password", 1)
         self.routing.add(leg)
         if number == 0:
             leg.open_audio(

@@ -50,7 +50,7 @@ class Downlink:
         if header.kind is Kind.PONG:
             return self._pong(payload, peer)
         answer = hop.seal(Kind.PONG, Flag(0), header.client, self._known.key)
-        return [ToTransceiver(peer, answer, payload[:8] + b"\0\0")]
+        return [ToTransceiver(peer, answer, payload[:8] + b"\0\0" + self._known.around.pool)]
 
     def _downlink(self, head: bytes, header: HopHeader, payload: bytes, peer: HopPeer, now: float) -> list[Action]:
         client: Client

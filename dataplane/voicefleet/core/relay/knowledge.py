@@ -35,6 +35,8 @@ class Surroundings:
     """The local end to use for a client that has not been heard here yet."""
     seen_elsewhere: Callable[[Flow], float]
     """When the kernel last saw a packet of an accelerated flow."""
+    pool: bytes = b""
+    """The pool's name, for transceivers that ask."""
 
 
 class Knowledge:

@@ -76,6 +76,7 @@ class PacketProcess:
             random=os.urandom,
             local_end=self._local_end,
             seen_elsewhere=self._seen_by_kernel,
+            pool=settings.pool.encode(),
         )
         ring = self._keys.value.accepted(time.time())
         self._minting, self._accepted = ring.minting(time.time()), len(ring.keys)

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from voicefleet.contract import Component
 from voicefleet.core.directory import Directory
+from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.core.steering.steering import Steering
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.geo import PlacedNetworks, open_geo_database
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.round_trips import RoundTripReader
 from voicefleet.net.shared_rate_limit import SharedRateLimit
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
@@ -64,7 +66,10 @@ async def serve(settings: SignalingSettings) -> None:
     registry.register(link)
     registry.register(reader)
     client = TransceiverClient(ring, time.time)
-    steering = Steering(reader.directory, settings.policy(), random.Random())
+    measured = RoundTrips()
+    round_trips = RoundTripReader(link, ring().fleet, measured)
+    registry.register(round_trips)
+    steering = Steering(reader.directory, settings.policy(), random.Random(), measured)
     geo = open_geo_database(settings.geo_database) if settings.geo_database is not None else None
     followed: list[WatchedFile[Any]] = [file for file in (key_file, keys, geo) if file is not None]
     registry.register(FileMetrics(*followed))
@@ -96,7 +101,7 @@ async def serve(settings: SignalingSettings) -> None:
         stack.push_async_callback(client.close)
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         background = [tasks.create_task(_follow(file)) for file in followed]
-        background += [tasks.create_task(link.run()), tasks.create_task(reader.run())]
+        background += [tasks.create_task(each.run()) for each in (link, reader, round_trips)]
         background.append(tasks.create_task(heart.beat_while_running()))
         # Who calls in the first moment shall not hear that nobody is there; without Redis that moment passes, too.
         await reader.wait(_somebody_is_there, FIRST_LOOK)

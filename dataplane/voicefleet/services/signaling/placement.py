@@ -73,7 +73,9 @@ class Placement:
             transceiver = asked.transceiver
             try:
                 async with asyncio.timeout_at(until):
-                    taken: Taken = await self._client.create(api_of(transceiver), offer, session, addresses)
+                    taken: Taken = await self._client.create(
+                        api_of(transceiver), offer, session, addresses, client.network
+                    )
             except (Unavailable, TimeoutError) as reason:
                 _log.warning("transceiver did not take a call", transceiver=transceiver.id, reason=str(reason))
                 continue

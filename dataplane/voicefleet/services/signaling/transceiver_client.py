@@ -75,9 +75,12 @@ class TransceiverClient:
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_EACH, keepalive_timeout=IDLE),
         )
 
-    async def create(self, api: str, offer: str, session: dict[str, Any], relays: Sequence[OfferedRelay]) -> Taken:
-        """Ask one transceiver to take a call."""
-        body = {"offer": offer, "session": session, "relays": [asdict(relay) for relay in relays]}
+    async def create(
+        self, api: str, offer: str, session: dict[str, Any], relays: Sequence[OfferedRelay], network: str = ""
+    ) -> Taken:
+        """Ask one transceiver to take a call of a client in this network."""
+        body: dict[str, Any] = {"offer": offer, "session": session, "relays": [asdict(relay) for relay in relays]}
+        body["network"] = network
         reply = await self._ask("POST", api + InternalApi.SESSIONS, body, 201)
         return Taken(reply["id"], reply["answer"])
 

@@ -50,6 +50,8 @@ class CreateBody(RestartBody):
     """A call to take."""
 
     session: dict[str, Any] = Field(default_factory=dict)
+    network: Annotated[str, Field(max_length=64)] = ""
+    """The client's (/24 or /48), as signaling knows it: what is measured is reported for it."""
 
 
 class _BadBody(Exception):
@@ -82,7 +84,7 @@ def internal_api(calls: Calls, ring: Callable[[], KeyRing]) -> web.Application:
 
     async def create(request: web.Request) -> web.Response:
         body = await _read(request, CreateBody)
-        created = await calls.create(body.offer, body.session, body.addresses)
+        created = await calls.create(body.offer, body.session, body.addresses, body.network)
         return web.json_response({"id": created.call_id, "answer": created.answer}, status=201)
 
     async def restart(request: web.Request) -> web.Response:

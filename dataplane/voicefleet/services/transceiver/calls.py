@@ -21,8 +21,10 @@ class Occupancy:
 class Calls(Protocol):
     """The calls of a transceiver. Besides what is said, `Unavailable` may be raised."""
 
-    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
-        """Take a call; raises `OfferError`."""
+    async def create(
+        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+    ) -> Created:
+        """Take a call; raises `OfferError`. `network` is the client's, as signaling knows it."""
         ...
 
     async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:
@@ -56,7 +58,9 @@ class WorkerCalls:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
+    async def create(
+        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+    ) -> Created:
         """Take a call."""
         return self._worker.create(offer, config, relays)
 

@@ -17,6 +17,7 @@ from voicefleet.core.media.pacing import Flushed
 from voicefleet.core.media.stream import AudioStream
 from voicefleet.core.media.telephone_event import KeyPress
 from voicefleet.core.transceiver.early_media import EarlyMedia
+from voicefleet.core.transceiver.path_probes import PathProbes
 from voicefleet.core.transceiver.schedule import NEVER
 from voicefleet.net.dtls import Dtls
 from voicefleet.net.pcm_port import PcmPort
@@ -65,6 +66,9 @@ class OtherHalf(Protocol):
     def on_looked(self, leg: "LegRecord") -> None:
         """What this half knows now; told every now and then."""
 
+    def on_path_measured(self, pool: str, seconds: float) -> None:
+        """The round trip between the client and a relay of this pool."""
+
 
 @dataclass(frozen=True, slots=True)
 class LegRecord:
@@ -106,6 +110,7 @@ class MediaLeg:
         "now",
         "other",
         "port",
+        "probes",
         "refused",
         "taken_ms",
     )
@@ -116,6 +121,8 @@ class MediaLeg:
         self.ice = ice
         self.audio: AudioStream | None = None
         self.port: PcmPort | None = None
+        self.probes: PathProbes | None = None
+        """Asks the client for round trips, path by path."""
         self.refused: Counter[str] = Counter()
         self.due = NEVER
         self.closed = False

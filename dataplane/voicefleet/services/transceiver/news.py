@@ -37,10 +37,19 @@ class Ended:
     figures: dict[str, float]
 
 
-News: TypeAlias = Pulse | Looked | Ended
+@dataclass(frozen=True, slots=True)
+class PathMeasured:
+    """How far a call's client is from a relay of this pool."""
 
-_KINDS: Final[dict[str, type[Pulse] | type[Looked] | type[Ended]]] = {
-    kind.__name__: kind for kind in (Pulse, Looked, Ended)
+    call: str
+    pool: str
+    seconds: float
+
+
+News: TypeAlias = Pulse | Looked | Ended | PathMeasured
+
+_KINDS: Final[dict[str, type[Pulse] | type[Looked] | type[Ended] | type[PathMeasured]]] = {
+    kind.__name__: kind for kind in (Pulse, Looked, Ended, PathMeasured)
 }
 
 

@@ -23,6 +23,8 @@ BATCH: Final = 32
 """Datagrams taken before the sending clock gets its turn: two thirds of a millisecond of work."""
 LARGEST: Final = 4096
 """Octets; what is longer is cut off, and authentic to nobody. To make room for more costs a microsecond a packet."""
+_NO_CLIENT: Final = ("0.0.0.0", 0)
+"""The client in the header of a ping."""
 OnPacket = Callable[[Path, bool, bytes, float], None]
 """(path, verified, packet, now): not verified where the relay says that no check vouches for the client's address."""
 
@@ -45,6 +47,7 @@ class HopSocket:
         generation: int,
         on_packet: OnPacket,
         refused: Callable[[str], None],
+        on_pong: Callable[[tuple[str, int], bytes, float], None] = lambda _relay, _answer, _now: None,
     ) -> None:
         self._socket = bound
         self.address: Final = local_address(bound)
@@ -55,6 +58,7 @@ class HopSocket:
         self._checked_under = ring()
         self._generation = generation.to_bytes(2)
         self._refused = refused
+        self._on_pong = on_pong
         self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
         self._outbound: dict[Path, bytes] = {}
 
@@ -89,6 +93,14 @@ class HopSocket:
         except OSError:
             self._refused("send")
 
+    def ping(self, relay: tuple[str, int], nonce: bytes) -> None:
+        """Ask a relay for an answer."""
+        header = hop.seal(Kind.PING, Flag.DOWNLINK, _NO_CLIENT, self._minting())
+        try:
+            self._socket.sendto(header + nonce, relay)
+        except OSError:
+            self._refused("send")
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
@@ -115,6 +127,8 @@ class HopSocket:
             self._on_packet(inbound.path, inbound.verified, packet, now)
         elif inbound.kind is Kind.PING:
             self._pong(inbound.path, packet, relay)
+        elif inbound.kind is Kind.PONG:
+            self._on_pong(relay, packet, now)
 
     def _meet(self, header: bytes, relay: tuple[str, int]) -> _Inbound | None:
         ring = self._ring()

@@ -18,13 +18,14 @@ from voicefleet.net.directory_heartbeat import Heartbeat
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.round_trips import RoundTripReports
 from voicefleet.net.session_map import SessionMap, SessionRecord
 from voicefleet.net.udp import udp_socket
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.metrics import CallMetrics, WorkerMetrics
-from voicefleet.services.transceiver.news import Ended, Looked
+from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured
 from voicefleet.services.transceiver.pod_calls import PodCalls
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Unavailable
@@ -53,6 +54,9 @@ class Pod:
         self._link = RedisLink(settings.redis())
         self._sessions = SessionMap(self._link, self._keys.value.fleet)
         self._live: dict[str, SessionRecord] = {}
+        self._networks: dict[str, str] = {}
+        """Client networks of live calls."""
+        self._round_trips = RoundTripReports(self._link, self._keys.value.fleet)
         self._call_metrics = CallMetrics(self._registry)
         limits = AdmissionLimits(settings.sessions)
         limits = replace(limits, cpu=limits.cpu * min(1.0, usable_cpu() / settings.worker_processes))
@@ -64,6 +68,7 @@ class Pod:
                 on_change=self._workers_changed,
                 on_looked=self._looked,
                 on_ended=self._ended,
+                on_path_measured=self._path_measured,
             )
             for number in range(settings.worker_processes)
         ]
@@ -77,6 +82,7 @@ class Pod:
             FileMetrics(self._keys, self._certificate),
             self._link,
             self._sessions,
+            self._round_trips,
             WorkerMetrics(self._workers, self._capacity, lambda: self._calls.created, self._calls.refused),
         ):
             self._registry.register(collector)
@@ -103,6 +109,7 @@ class Pod:
                     _follow(self._certificate),
                     self._link.run(),
                     self._sessions.run(),
+                    self._round_trips.run(),
                     self._beat_when_up(),
                 )
             ]
@@ -152,7 +159,8 @@ class Pod:
             self._serving.fails("no worker is up")
         self._heartbeat.changed()
 
-    def _created(self, call: str, worker: WorkerLife) -> None:
+    def _created(self, call: str, worker: WorkerLife, network: str) -> None:
+        self._networks[call] = network
         self._live[call] = record = SessionRecord(
             session=call,
             transceiver=self._settings.id,
@@ -170,7 +178,13 @@ class Pod:
         if record is not None:
             self._sessions.put(replace(record, measures=looked.figures))
 
+    def _path_measured(self, measured: PathMeasured) -> None:
+        network = self._networks.get(measured.call, "")
+        if network:
+            self._round_trips.report(network, measured.pool, measured.seconds * 1000)
+
     def _ended(self, ended: Ended) -> None:
+        self._networks.pop(ended.call, None)
         self._call_metrics.ended(ended)
         if self._live.pop(ended.call, None) is not None:
             self._sessions.remove(ended.call)

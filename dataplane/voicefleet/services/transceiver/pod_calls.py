@@ -27,10 +27,10 @@ class PodCalls:
         workers: Sequence[WorkerLife],
         limits: AdmissionLimits,
         ring: Callable[[], KeyRing],
-        on_created: Callable[[str, WorkerLife], None],
+        on_created: Callable[[str, WorkerLife, str], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`limits` are those of one worker."""
+        """`limits` are those of one worker. `on_created` is told the call, its worker and its client's network."""
         self._workers = workers
         self._limits = limits
         self._ring = ring
@@ -39,7 +39,9 @@ class PodCalls:
         self.created = 0
         self.refused: Counter[Refusal] = Counter()
 
-    async def create(self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
+    async def create(
+        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+    ) -> Created:
         """Take a call; raises `Unavailable` at once when no worker would take it, or `OfferError`."""
         chosen = choose([worker.load for worker in self._workers], self._limits)
         if not isinstance(chosen, int):
@@ -57,7 +59,7 @@ class PodCalls:
         finally:
             worker.promised -= 1
         self.created += 1
-        self._on_created(created.call_id, worker)
+        self._on_created(created.call_id, worker, network)
         return created
 
     async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from voicefleet.core.ice_lite import Path
+from voicefleet.core.ice_lite import CheckResult, Path
 from voicefleet.services.transceiver.media_leg import MediaLeg
+from voicefleet.services.transceiver.path_meter import PathMeter
 from voicefleet.wire import stun
 from voicefleet.wire.demux import PacketKind, classify
 from voicefleet.wire.errors import WireError
@@ -18,6 +19,7 @@ from voicefleet.wire.keyring import KeyRing
 from voicefleet.wire.route_token import TokenOpener
 
 _REQUEST: Final = stun.Class.REQUEST
+_SUCCESS: Final = stun.Class.SUCCESS
 
 
 class Routing:
@@ -30,6 +32,7 @@ class Routing:
         moved: Callable[[Path, Path], None],
         catch_up: Callable[[float], None],
         refused: Counter[str],
+        meter: PathMeter,
     ) -> None:
         """`moved` tells a relay that authentic media of the old path's client came from the new one's address.
 
@@ -41,6 +44,7 @@ class Routing:
         self._moved = moved
         self._catch_up = catch_up
         self._refused = refused
+        self._meter = meter
         self._opener: tuple[KeyRing, TokenOpener] | None = None
         self._by_token: dict[bytes, MediaLeg] = {}
         self._by_path: dict[Path, MediaLeg] = {}
@@ -93,6 +97,11 @@ class Routing:
         except WireError as error:
             self._refused[error.reason] += 1
             return None
+        if cls == _SUCCESS:
+            asked = self._by_path.get(path)
+            if asked is not None:
+                self._meter.on_answer(asked, path, packet, now)
+            return None
         token = username.partition(b":")[0]
         leg = self._by_token.get(token)
         if leg is None:
@@ -111,6 +120,8 @@ class Routing:
         if path in ice.paths:
             self._by_path[path] = leg  # also if it was another call's: whoever checks last uses it (RFC 8445 section 7)
         self._forget(leg)
+        if answer.result is CheckResult.ANSWERED:
+            self._meter.on_check(leg, path, now)
         if ice.credentials is not credentials:  # a restart was taken up
             for old in credentials.keys() - ice.credentials.keys():
                 self._by_token.pop(old, None)

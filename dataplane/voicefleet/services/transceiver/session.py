@@ -69,6 +69,7 @@ class Session:
         on_end: Callable[["Session", Sequence[bytes]], None],
         on_closed: Callable[["Session", SessionRecord], None],
         on_looked: Callable[[SessionRecord], None],
+        on_path_measured: Callable[[str, str, float], None],
         created_at: float,
         fingerprint: bytes,
     ) -> None:
@@ -99,6 +100,7 @@ class Session:
         self._on_end = on_end
         self._on_closed = on_closed
         self._on_looked = on_looked
+        self._on_path_measured = on_path_measured
         self._channels: DataChannels | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,6 +159,10 @@ class Session:
         """The other half tells how the call is."""
         if self.cause is None:
             self._on_looked(self.record(leg))
+
+    def on_path_measured(self, pool: str, seconds: float) -> None:
+        """The round trip between the client and a relay of this pool."""
+        self._on_path_measured(self.call_id, pool, seconds)
 
     # What the client's data channels tell (data_channels.ChannelEvents).
 

@@ -19,12 +19,14 @@ from voicefleet.core.sdp.answer import AudioPlan, Local, RelayAddress, Setup, pl
 from voicefleet.core.sdp.fragment import restarted
 from voicefleet.core.sdp.offer import Offer, OfferError, read_offer
 from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, explained, refusal
+from voicefleet.core.transceiver.path_probes import PathProbes
 from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.dtls import Dtls, DtlsIdentity
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.inbox import Inbox
 from voicefleet.services.transceiver.media_leg import MediaLeg
 from voicefleet.services.transceiver.media_loop import TICK, MediaLoop
+from voicefleet.services.transceiver.path_meter import PathMeter
 from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
 from voicefleet.services.transceiver.routing import Routing
@@ -79,13 +81,15 @@ class Worker:
         generation: int,
         on_turn: Callable[[], None] = lambda: None,
         on_looked: Callable[[SessionRecord], None] = lambda _record: None,
+        on_path_measured: Callable[[str, str, float], None] = lambda _call, _pool, _seconds: None,
         on_closed: Callable[[SessionRecord], None] = lambda _record: None,
         on_death: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         """`clock` is Unix time.
 
         `on_turn` is called four times a second, after both loops have turned; `on_looked` with each live call's record
-        every `LOOK_AT_EACH` seconds; `on_closed` with its last one. `on_death` is called by the media loop's thread.
+        every `LOOK_AT_EACH` seconds; `on_closed` with its last one. `on_path_measured` is told the round trip between a
+        call's client and a relay of a pool. `on_death` is called by the media loop's thread.
         """
         self.limits = limits
         self.generation = generation
@@ -104,16 +108,18 @@ class Worker:
         self._agent = agent
         self._on_turn = on_turn
         self._on_looked = on_looked
+        self._on_path_measured = on_path_measured
         self._on_closed = on_closed
         self._unseen: list[MediaLeg] = []
         self._counter = 0
         self._codecs = CodecThreads()
         self._inbox = Inbox(asyncio.get_running_loop())
         self.media = MediaLoop(self._inbox, self._on_tick, self._on_failure, on_death)
-        self._hop = HopSocket(hop, ring, self._minting_key, generation, self._on_packet, self._refuse)
+        meter = PathMeter(self._send, lambda relay, nonce: self._hop.ping(relay, nonce))
+        self._hop = HopSocket(hop, ring, self._minting_key, generation, self._on_packet, self._refuse, meter.on_pong)
         self._direct = DirectSocket(direct, self._on_packet) if direct is not None else None
         self._hop_address = hop_address
-        self._routing = Routing(ring, self._send, self._hop.moved, self.media.obey, self.refused)
+        self._routing = Routing(ring, self._send, self._hop.moved, self.media.obey, self.refused, meter)
         self._opener: tuple[KeyRing, TokenOpener] | None = None
         self._running = False
 
@@ -164,9 +170,11 @@ class Worker:
             on_end=self._ended,
             on_closed=self._closed,
             on_looked=self._on_looked,
+            on_path_measured=self._on_path_measured,
             created_at=now,
             fingerprint=identity.fingerprint,
         )
+        session.leg.probes = _probes(offer, token)
         answer = self._answer(session, offer, plan, token, password, relays)
         self.sessions[session.call_id] = session
         self.created += 1
@@ -193,7 +201,8 @@ class Worker:
         session.version += 1
         session.offer = replace(session.offer, credentials=offer.credentials)
         answer = self._answer(session, offer, plan, token, password, relays)
-        self.media.post(lambda _now: self._renew(session.leg, token.encode(), password))
+        probes = _probes(session.offer, token)
+        self.media.post(lambda _now: self._renew(session.leg, token.encode(), password, probes))
         logs.for_session(__name__, session.call_id).info("ICE restart offered", version=session.version)
         return Created(session.call_id, answer)
 
@@ -266,9 +275,10 @@ class Worker:
         self._routing.add(leg)
         self.media.note(leg)
 
-    def _renew(self, leg: MediaLeg, token: bytes, password: bytes) -> None:
+    def _renew(self, leg: MediaLeg, token: bytes, password: bytes, probes: PathProbes) -> None:
         if not leg.closed:
             self._routing.renew(leg, token, password)
+            leg.probes = probes
 
     def _close(self, leg: MediaLeg, goodbyes: Sequence[bytes], now: float) -> None:
         self._routing.remove(leg)
@@ -339,6 +349,11 @@ class Worker:
         if self._opener is None or self._opener[0] is not ring:
             self._opener = ring, TokenOpener(ring)
         return self._opener[1].password(token.encode())
+
+
+def _probes(offer: Offer, token: str) -> PathProbes:
+    client = offer.credentials
+    return PathProbes(f"{client.ufrag}:{token}", client.password.encode(), secrets.randbits(64))
 
 
 def _terms(plan: AudioPlan) -> AudioTerms:

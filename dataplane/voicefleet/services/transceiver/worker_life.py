@@ -21,7 +21,7 @@ from voicefleet.net.worker_channel import WorkerChannel
 from voicefleet.observability import logs
 from voicefleet.services.transceiver import news, worker_process
 from voicefleet.services.transceiver.media_loop import LATENESS_BOUNDS
-from voicefleet.services.transceiver.news import Ended, Looked, Pulse
+from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured, Pulse
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
 
 SILENT: Final = 10.0
@@ -56,6 +56,7 @@ class WorkerLife:
         on_change: Callable[[], None],
         on_looked: Callable[[Looked], None],
         on_ended: Callable[[Ended], None],
+        on_path_measured: Callable[[PathMeasured], None],
     ) -> None:
         """`on_change`: it is there, or no longer. Calls that die with it are told to `on_ended` as well."""
         self.number: Final = ports.number
@@ -74,6 +75,7 @@ class WorkerLife:
         self._on_change = on_change
         self._on_looked = on_looked
         self._on_ended = on_ended
+        self._on_path_measured = on_path_measured
         self._meter = LoadMeter(LATENESS_BOUNDS)
         self._stopping = False
         self._channel: WorkerChannel | None = None
@@ -171,6 +173,8 @@ class WorkerLife:
         elif isinstance(heard, Ended):
             self.calls.discard(heard.call)
             self._on_ended(heard)
+        elif isinstance(heard, PathMeasured):
+            self._on_path_measured(heard)
         else:
             self._on_looked(heard)
 

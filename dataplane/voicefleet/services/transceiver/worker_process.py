@@ -24,7 +24,7 @@ from voicefleet.net.worker_channel import WorkerChannel
 from voicefleet.observability import logs
 from voicefleet.services.transceiver import news, remote_calls
 from voicefleet.services.transceiver.agent_choice import agent_choice
-from voicefleet.services.transceiver.news import Ended, Looked, News, Pulse
+from voicefleet.services.transceiver.news import Ended, Looked, News, PathMeasured, Pulse
 from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
@@ -55,6 +55,7 @@ class WorkerProcess:
             generation=generation,
             on_turn=self._pulse,
             on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
+            on_path_measured=lambda call, pool, seconds: self._tell(PathMeasured(call, pool, seconds)),
             on_closed=self._ended,
             on_death=self._on_death,
         )
