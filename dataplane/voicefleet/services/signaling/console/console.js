@@ -1,141 +1,201 @@
-// The console page: one call, started and ended by one button, and what it cost. Plain WebRTC, no library.
+// The console page: it wires one call, the fleet's table and the pictures of both together.
 //
-// The key stands in the address behind '#', so it never leaves the browser but as the bearer of a call.
+// The key stands in the address behind '#', so it never leaves the browser but as the bearer of a request.
 
-const find = (id) => document.getElementById(id);
-const key = new URLSearchParams(location.hash.slice(1)).get("key");
+import { Call } from "./call.js";
+import { Charts, Meter } from "./charts.js";
+import { Conversation } from "./conversation.js";
+import { find, make, milliseconds } from "./dom.js";
+import { Fleet } from "./fleet.js";
+import { Stages, Turns, drawPath } from "./waterfalls.js";
+
+const BROKEN = { kill: "was killed", drain: "drains", flush: "was flushed" };
+
+let key = new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
 let call = null;
+let owner; // the transceiver of the call, as signaling knows it
+let broken; // what was broken last, whose gap is being watched
 
-class Call {
-  constructor() {
-    this.began = performance.now();
-    this.peer = new RTCPeerConnection();
-    this.audio = new AudioContext();
-    this.meters = [];
-  }
+const charts = new Charts(find("charts"));
+const stages = new Stages(find("stages"));
+const turns = new Turns(find("waterfalls"), find("legend"));
+const conversation = new Conversation();
+const meters = { up: new Meter(find("up")), down: new Meter(find("down")) };
+const bearer = () => (key ? { Authorization: `Bearer ${key}` } : {});
+const fleet = new Fleet(bearer, { changed: showBreakers, act: breakPart });
 
-  async start() {
-    const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
-    this.stage("microphone");
-    this.microphone = microphone;
-    for (const track of microphone.getTracks()) this.peer.addTrack(track, microphone);
-    this.meter("up", microphone);
-    this.peer.ontrack = ({ streams: [stream] }) => {
-      find("voice").srcObject = stream;
-      this.meter("down", stream);
-    };
-    this.channel = this.peer.createDataChannel("oai-events");
-    this.channel.onopen = () => this.stage("data channel open");
-    this.peer.onconnectionstatechange = () => this.changed();
-    await this.peer.setLocalDescription();
-    const answer = await fetch("/v1/realtime/calls", {
-      method: "POST",
-      headers: { "Content-Type": "application/sdp", ...(key && { Authorization: `Bearer ${key}` }) },
-      body: this.peer.localDescription.sdp,
-    });
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
-    this.location = answer.headers.get("Location");
-    this.stage("answer");
-    await this.peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
-    this.clock = setInterval(() => this.measure(), 250);
-  }
-
-  changed() {
-    const state = this.peer.connectionState;
-    if (state === "connected") {
-      this.stage("connected");
-      say("You are in a call. What you say comes back.");
-    } else if (state === "disconnected") say("No word from the relay; waiting.");
-    else if (state === "failed") end("The call was lost.");
-  }
-
-  stage(name) {
-    const item = document.createElement("li");
-    item.dataset.stage = name;
-    for (const text of [name, `${Math.round(performance.now() - this.began)} ms`]) {
-      item.append(Object.assign(document.createElement("span"), { textContent: text }));
-    }
-    find("stages").append(item);
-  }
-
-  meter(id, stream) {
-    const analyser = this.audio.createAnalyser();
-    this.audio.createMediaStreamSource(stream).connect(analyser);
-    this.meters.push([find(id), analyser, new Float32Array(analyser.fftSize)]);
-  }
-
-  async measure() {
-    for (const [element, analyser, samples] of this.meters) {
-      analyser.getFloatTimeDomainData(samples);
-      const loudness = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
-      element.value = Math.min(1, loudness * 4);
-      if (element.id === "down" && loudness > 0.01 && !this.heard) {
-        this.heard = true;
-        this.stage("first word back");
-      }
-    }
-    const stats = [...(await this.peer.getStats()).values()];
-    const of = (kind) => stats.find((one) => one.type === kind) ?? {};
-    const transport = of("transport");
-    const pair = stats.find((one) => one.id === transport.selectedCandidatePairId) ?? {};
-    const relay = stats.find((one) => one.id === pair.remoteCandidateId) ?? {};
-    const inbound = of("inbound-rtp");
-    show({
-      Relay: relay.address ? `${relay.address}:${relay.port}/${relay.protocol}` : "–",
-      "Round trip": pair.currentRoundTripTime === undefined ? "–" : `${(pair.currentRoundTripTime * 1000).toFixed(1)} ms`,
-      "Packets back": inbound.packetsReceived ?? 0,
-      Lost: inbound.packetsLost ?? 0,
-      Jitter: inbound.jitter === undefined ? "–" : `${(inbound.jitter * 1000).toFixed(1)} ms`,
-    });
-  }
-
-  async stop() {
-    clearInterval(this.clock);
-    this.microphone?.getTracks().forEach((track) => track.stop());
-    this.audio.close();
-    if (this.location && this.peer.connectionState === "connected") {
-      await fetch(`${this.location}/hangup`, { method: "POST", headers: key ? { Authorization: `Bearer ${key}` } : {} });
-    }
-    this.peer.close();
-  }
-}
-
-function say(text) {
+const say = (text) => {
   find("state").textContent = text;
+};
+
+function turnDetection() {
+  const type = find("turns").value;
+  if (type === "none") return null;
+  return type === "server_vad" ? { type, silence_duration_ms: Number(find("threshold").value) } : { type };
 }
 
-function show(figures) {
-  find("figures").replaceChildren(
-    ...Object.entries(figures).map(([name, value]) => {
-      const row = document.createElement("div");
-      row.append(
-        Object.assign(document.createElement("dt"), { textContent: name }),
-        Object.assign(document.createElement("dd"), { textContent: value }),
-      );
-      row.dataset.figure = name;
-      return row;
-    }),
-  );
+function session() {
+  const [model, instructions] = [find("model").value.trim(), find("instructions").value.trim()];
+  return { type: "realtime", ...(model && { model }), ...(instructions && { instructions }), audio: { input: { turn_detection: turnDetection() } } };
+}
+
+async function begin() {
+  stages.clear();
+  turns.clear();
+  charts.clear();
+  conversation.clear();
+  pressed(true);
+  say("Calling.");
+  const mine = (call = new Call(key, {
+    state: (state) => call === mine && stateChanged(state),
+    stage: (name, at) => stages.add(name, at),
+    voice: (stream) => (find("voice").srcObject = stream),
+    level: (name, level) => meters[name].add(level),
+    event: heard,
+    measured,
+  }));
+  try {
+    await mine.start(session());
+    owner = await ownerOf(mine.id);
+  } catch (error) {
+    if (call === mine) end(error.message);
+  }
+}
+
+async function ownerOf(id) {
+  const answer = await fetch(`/console/calls/${id}`, { headers: bearer() });
+  return answer.ok ? (await answer.json()).transceiver : undefined;
+}
+
+function stateChanged(state) {
+  if (state === "connected") {
+    say("You are in a call. Speak; the agent answers when your turn is over.");
+    for (const id of ["interrupt", "mute"]) find(id).disabled = false;
+    showCommit();
+  } else if (state === "disconnected") say("No word from the relay; looking for another way.");
+  else if (state === "failed") end("The call was lost.");
+}
+
+function heard(direction, event) {
+  conversation.add(direction, event);
+  if (direction === "in" && event.type === "voicefleet.turn") turns.add(event);
+}
+
+function measured(reading, gap) {
+  charts.add(reading);
+  const relay = reading.relay && { ...reading.relay, id: fleet.relayAt(reading.relay.address, reading.relay.port)?.id };
+  drawPath({ relay, transceiver: owner, reading });
+  if (broken) find("gap").textContent = `${broken}; longest silence since: ${milliseconds(gap)}.`;
 }
 
 function end(text) {
   call?.stop();
   call = null;
-  find("talk").textContent = "Talk";
-  find("talk").setAttribute("aria-pressed", "false");
+  owner = undefined;
+  broken = undefined;
+  pressed(false);
+  for (const id of ["interrupt", "mute"]) find(id).disabled = true;
+  find("mute").setAttribute("aria-pressed", "false");
+  find("commit").hidden = true;
+  drawPath();
   say(text);
 }
 
-find("talk").addEventListener("click", async () => {
-  if (call) return end("The call has ended.");
-  find("stages").replaceChildren();
-  find("talk").textContent = "Hang up";
-  find("talk").setAttribute("aria-pressed", "true");
-  say("Calling.");
-  call = new Call();
-  try {
-    await call.start();
-  } catch (error) {
-    end(error.message);
+function pressed(live) {
+  find("talk").textContent = live ? "Hang up" : "Talk";
+  find("talk").setAttribute("aria-pressed", String(live));
+  find("model").disabled = live;
+}
+
+function update() {
+  find("threshold-value").textContent = `${find("threshold").value} ms`;
+  find("threshold").disabled = find("turns").value !== "server_vad";
+}
+
+function showCommit() {
+  find("commit").hidden = !call || find("turns").value !== "none";
+}
+
+function tellSession() {
+  update();
+  showCommit();
+  const { model: _, ...changed } = session();
+  call?.send({ type: "session.update", session: changed });
+}
+
+// What can be broken here: parts by buttons of their own in the table, and the rest below it.
+
+function showBreakers(view) {
+  const buttons = find("failure-buttons");
+  if (!view.breakable.length || buttons.childElementCount) return;
+  const offer = (text, act) => make("button", { type: "button", class: "quiet", onclick: act }, text);
+  buttons.append(
+    offer("Kill this call's relay", () => {
+      const relay = call?.reading?.relay;
+      const part = relay && fleet.relayAt(relay.address, relay.port);
+      if (part) breakPart("kill", part.id);
+      else find("gap").textContent = "Start a call first.";
+    }),
+    offer("Flush the session map", () => breakPart("flush", "session-map")),
+    offer("Change my address", changeAddress),
+  );
+}
+
+async function breakPart(action, target) {
+  watch(`${target} ${BROKEN[action]}`);
+  const answer = await fetch("/console/break", {
+    method: "POST",
+    headers: { ...bearer(), "Content-Type": "application/json" },
+    body: JSON.stringify({ action, target }),
+  });
+  if (!answer.ok) {
+    broken = undefined;
+    find("gap").textContent = (await answer.json()).error.message;
   }
+}
+
+async function changeAddress() {
+  if (!call) {
+    find("gap").textContent = "Start a call first.";
+    return;
+  }
+  watch("Your address changed");
+  try {
+    await call.changeAddress();
+  } catch (error) {
+    find("gap").textContent = error.message;
+  }
+}
+
+function watch(what) {
+  broken = call ? what : undefined;
+  call?.watchGap();
+  find("gap").textContent = `${what}.`;
+}
+
+find("talk").addEventListener("click", () => (call ? end("The call has ended.") : begin()));
+find("interrupt").addEventListener("click", () => {
+  call?.send({ type: "response.cancel" });
+  call?.send({ type: "output_audio_buffer.clear" });
 });
+find("mute").addEventListener("click", ({ currentTarget }) => {
+  const muted = currentTarget.getAttribute("aria-pressed") !== "true";
+  currentTarget.setAttribute("aria-pressed", String(muted));
+  call?.mute(muted);
+});
+find("commit").addEventListener("click", () => {
+  if (call?.send({ type: "input_audio_buffer.commit" })) call.send({ type: "response.create" });
+});
+find("threshold").addEventListener("input", update);
+for (const id of ["turns", "threshold", "instructions"]) find(id).addEventListener("change", tellSession);
+find("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key = find("key").value.trim();
+  find("key-form").hidden = true;
+  fleet.follow();
+});
+
+find("key-form").hidden = Boolean(key) || Boolean(document.querySelector(".notice"));
+update();
+drawPath();
+fleet.follow();
