@@ -122,6 +122,7 @@ class Env:
     DEFAULT_REGION: Final = "VOICEFLEET_DEFAULT_REGION"
     OPEN: Final = "VOICEFLEET_OPEN"
     CONSOLE: Final = "VOICEFLEET_CONSOLE"
+    OPERATOR_KEYS: Final = "VOICEFLEET_OPERATOR_KEYS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,53 @@
-"""The console page in a real Chromium: a call through relay and transceiver, and the caller's own words back."""
+"""The console page in a real Chromium: a call through relay and transceiver, and what the page shows of it."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.support.chromium import chromium_page, speech
 from tests.support.local_fleet import local_fleet
-from tests.support.tiers import SPEECH
+from tests.support.npm_packages import accessibility_checker
+from tests.support.tiers import NODE, SPEECH
 
 PATIENCE = 60_000
 """Milliseconds until something that has to happen should have, on a slow machine."""
+PICTURES = Path(__file__).parents[2] / "artifacts" / "console"
+LOOKS = {"light": (False, 1280, 900), "dark": (True, 1280, 900), "phone": (False, 390, 844)}
+"""How the page is looked at: dark, width, height."""
+
+
+def watched(page: Page) -> list[str]:
+    """What the page complains of from here on; that a fleet was full for a moment is no fault of it."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda line: problems.append(line.text) if line.type == "error" and "status of 503" not in line.text else None,
+    )
+    return problems
+
+
+async def talk(page: Page, console: str) -> None:
+    """Open the page and talk until the first word is heard back."""
+    await page.goto(console)
+    await page.get_by_role("button", name="Talk", exact=True).click()
+    await expect(page.locator("[data-stage='first word back']")).to_be_visible(timeout=PATIENCE)
+
+
+async def hang_up(page: Page) -> None:
+    await page.get_by_role("button", name="Hang up").click()
+    await expect(page.get_by_role("button", name="Talk", exact=True)).to_be_visible(timeout=PATIENCE)
 
 
 @pytest.mark.needs(SPEECH)
 async def test_somebody_talks_to_the_fleet_and_hears_it_back_through_the_relay(tmp_path: Path) -> None:
-    problems: list[str] = []
     async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-        await page.goto(fleet.ready["console"])
-        await page.get_by_role("button", name="Talk").click()
-        await expect(page.locator("[data-stage='first word back']")).to_be_visible(timeout=PATIENCE)
-        await expect(page.locator("[data-figure='Relay']")).to_contain_text(fleet.ready["relays"][0])
+        problems = watched(page)
+        await talk(page, fleet.ready["console"])
         await expect(page.get_by_role("status")).to_contain_text("You are in a call")
         stages = await page.locator("[data-stage]").evaluate_all("all => all.map(one => one.dataset.stage)")
         assert stages[:2] == ["microphone", "answer"] and set(stages[2:]) == {
@@ -30,6 +55,60 @@ async def test_somebody_talks_to_the_fleet_and_hears_it_back_through_the_relay(t
             "data channel open",
             "first word back",
         }
-        await page.get_by_role("button", name="Hang up").click()
-        await expect(page.get_by_role("button", name="Talk")).to_be_visible(timeout=PATIENCE)
+        relay = page.locator("[data-stop='Relay']")
+        await expect(relay).to_contain_text(fleet.ready["relays"][0], timeout=PATIENCE)
+        (name,) = (name for name in fleet.ready["processes"] if name.startswith("relay"))
+        await expect(relay).to_contain_text(name, timeout=PATIENCE)
+        await expect(page.locator("[data-stop='Transceiver']")).to_contain_text("shard")
+        for chart in ("Round trip", "Lost", "Jitter", "Quality (MOS)"):
+            await expect(page.locator(f"[data-figure='{chart}'] b")).to_contain_text(
+                re.compile(r"\d"), timeout=PATIENCE
+            )
+        await expect(page.locator("#summary")).to_contain_text(re.compile(r"[1-9]\d* of \d+ calls"), timeout=PATIENCE)
+        await hang_up(page)
         assert problems == []
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_turn_is_ended_sooner_or_later_by_a_slider_of_the_live_call(tmp_path: Path) -> None:
+    async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
+        await talk(page, fleet.ready["console"])
+        await page.get_by_label("Silence that ends a turn").fill("900")
+        await page.get_by_text("Events").click()
+        sent = page.locator("[data-event='session.update']").first
+        await sent.locator("summary").click()
+        update: dict[str, Any] = json.loads(await sent.locator("pre").inner_text())
+        detection = update["session"]["audio"]["input"]["turn_detection"]
+        assert detection == {"type": "server_vad", "silence_duration_ms": 900}
+        await page.get_by_label("Turns end").select_option("when I say so")
+        await expect(page.get_by_role("button", name="My turn is over")).to_be_visible()
+        await expect(page.get_by_label("Silence that ends a turn")).to_be_disabled()
+
+
+@pytest.mark.needs(SPEECH, NODE)
+@pytest.mark.parametrize("look", LOOKS)
+async def test_the_page_is_for_everybody_in_a_call_and_before_it(tmp_path: Path, look: str) -> None:
+    dark, width, height = LOOKS[look]
+    checker = accessibility_checker().read_text()
+    microphone = speech(tmp_path / "speech.wav")
+    async with local_fleet(tmp_path) as fleet, chromium_page(microphone, dark=dark) as page:
+        await page.set_viewport_size({"width": width, "height": height})
+
+        async def faults() -> list[str]:
+            found = await page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice']})")
+            return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found["violations"]]
+
+        await page.goto(fleet.ready["console"])
+        await expect(page.locator("[data-part]").first).to_be_visible(timeout=PATIENCE)
+        await page.evaluate(checker)
+        assert await faults() == []
+        await page.get_by_role("button", name="Talk", exact=True).press("Enter")
+        await expect(page.locator("[data-stage='first word back']")).to_be_visible(timeout=PATIENCE)
+        await expect(page.locator("[data-figure='Quality (MOS)'] b")).to_contain_text(
+            re.compile(r"\d"), timeout=PATIENCE
+        )
+        assert await faults() == []
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=PICTURES / f"{look}.png", full_page=True)
+        await hang_up(page)

@@ -1,4 +1,4 @@
-"""The official JavaScript clients, in the exact versions of tests/clients/openai: installed once, kept in .cache."""
+"""JavaScript packages in the exact versions that a folder of tests/clients names: installed once, kept in .cache."""
 
 import hashlib
 import shutil
@@ -7,7 +7,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ROOT / "tests" / "clients" / "openai"
+CLIENTS = ROOT / "tests" / "clients"
 INSTALLING = 600.0
 """Seconds for npm on a slow machine, with the packages to fetch."""
 OPTIONS = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error")
@@ -15,9 +15,20 @@ OPTIONS = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "
 
 
 def official_clients() -> Path:
-    """A folder with the programs of tests/clients/openai, and node_modules beside them."""
+    """The official JavaScript clients, and programs of ours that use them."""
+    return _installed("openai")
+
+
+def accessibility_checker() -> Path:
+    """axe-core's script for pages."""
+    return _installed("axe") / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def _installed(client: str) -> Path:
+    """A copy of tests/clients/CLIENT with node_modules in it."""
+    sources = CLIENTS / client
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
+    for path in sorted(sources.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     folder = ROOT / ".cache" / "npm" / digest.hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +37,7 @@ def official_clients() -> Path:
         if not folder.exists():
             making = folder.with_suffix(".new")
             shutil.rmtree(making, ignore_errors=True)
-            shutil.copytree(SOURCES, making)
+            shutil.copytree(sources, making)
             command = ("npm", "install", *OPTIONS)
             ran = subprocess.run(command, cwd=making, capture_output=True, text=True, check=False, timeout=INSTALLING)
             assert ran.returncode == 0, f"npm install: {ran.stderr}"

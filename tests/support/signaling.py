@@ -21,11 +21,13 @@ from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.client_places import ClientPlaces
+from voicefleet.services.signaling.console_door import ConsoleDoor
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.front_door import front_door
 from voicefleet.services.signaling.live_calls import LiveCalls
 from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.openai_door import OpenAIDoor
+from voicefleet.services.signaling.operators import Operators
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.rate_limits import RateLimits
 from voicefleet.services.signaling.steering_door import SteeringDoor
@@ -103,13 +105,15 @@ async def signaling(
             region="here",
             other_regions=other_regions,
         )
+        operators = Operators(desk, lambda: RING, frozenset({"operator"}))
         ice_servers = ("stun:stun.example:3478",)
         doors = (
             OpenAIDoor(desk),
             WhipDoor(desk, ice_servers),
-            SteeringDoor(desk, steering, lambda: RING, frozenset({"operator"}), ice_servers),
+            SteeringDoor(desk, steering, operators, ice_servers),
+            ConsoleDoor(desk, directory, operators, keys is None),
         )
-        app = application(doors, console=True, open_mode=keys is None)
+        app = application(doors, open_mode=keys is None)
         port = await stack.enter_async_context(front_door(app, "127.0.0.1", 0, **door_options))
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         yield Signaling(http, workers, port, registry)

@@ -75,7 +75,7 @@ async def test_a_false_secret_opens_no_door(presented: object, code: str) -> Non
 
 async def test_a_secret_that_has_served_is_worth_nothing_once_it_has_expired() -> None:
     headers = {"Authorization": f"Bearer {secret_of(RING, 3.0)}"} | SDP
-    async with signaling(KEYS) as fleet, aiortc_caller() as caller:
+    async with signaling(KEYS, (1000,)) as fleet, aiortc_caller() as caller:
         offer = await caller.offer()
         assert (await fleet.http.post(CALLS, data=offer, headers=headers)).status == 201
         async with asyncio.timeout(DEADLINE):
@@ -114,9 +114,9 @@ async def test_a_trusted_proxys_clients_each_have_their_own_limit_whatever_they_
 RAW = [
     "GET /../../etc/passwd HTTP/1.1",
     "GET //etc/passwd HTTP/1.1",
-    "GET /console.js/..%2f..%2f..%2fapplication.py HTTP/1.1",
+    "GET /console/..%2f..%2f..%2fapplication.py HTTP/1.1",
     "GET /%2e%2e/application.py HTTP/1.1",
-    "GET /console.js%00.html HTTP/1.1",
+    "GET /console/console.js%00.html HTTP/1.1",
     "POST /v1/realtime/calls/%00/hangup HTTP/1.1",
     "POST /v1/realtime/calls/rtc_%0d%0aSet-Cookie:x/hangup HTTP/1.1",
     f"POST /v1/realtime/calls/rtc_{'A' * 4000}/hangup HTTP/1.1",

@@ -1,6 +1,5 @@
 """The OpenAI-compatible door over real HTTP, in front of real workers."""
 
-import asyncio
 import hashlib
 import json
 
@@ -186,10 +185,3 @@ async def test_the_internal_api_answers_nobody_without_the_fleets_key() -> None:
         assert await (await http.get(url, headers=good)).json() == {"calls": [], "capacity": 10, "draining": False}
         assert (await http.post(url, headers=good, data=b"{}")).status == 400
         assert (await http.post(url, headers=good, json={"offer": "v=0", "relays": [{"port": 0}]})).status == 400
-
-
-async def test_the_console_page_is_served() -> None:
-    async with signaling(KEYS) as fleet:
-        pages = await asyncio.gather(*(fleet.http.get(path) for path in ("/", "/console.js", "/console.css")))
-        assert [page.status for page in pages] == [200, 200, 200]
-        assert "Talk" in await pages[0].text()

@@ -31,6 +31,10 @@ async def test_the_document_names_every_path_that_is_served() -> None:
         shown = await answer.json()
         assert answer.status == 200 and shown["openapi"] == "3.1.0"
         assert {path: sorted(methods) for path, methods in shown["paths"].items()} == {
+            "/": ["get"],
+            "/console/calls/{id}": ["get"],
+            "/console/fleet": ["get"],
+            "/console/{part}": ["get"],
             "/v1/realtime": ["post"],
             "/v1/realtime/calls": ["post"],
             "/v1/realtime/calls/{call_id}/hangup": ["post"],

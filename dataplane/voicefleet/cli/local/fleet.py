@@ -102,6 +102,7 @@ def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFl
                 Env.SIGNALING_LISTEN: f"{LOOPBACK}:{signaling_port}",
                 Env.API_KEYS_DIRECTORY: str(directory / "api-keys"),
                 Env.CONSOLE: "true",
+                Env.OPERATOR_KEYS: "local",
             },
         ),
     )

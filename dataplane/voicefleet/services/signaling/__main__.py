@@ -24,11 +24,13 @@ from voicefleet.services.signaling.api_keys import ApiKeys, read_api_keys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.client_places import ClientPlaces
+from voicefleet.services.signaling.console_door import ConsoleDoor
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.front_door import front_door
 from voicefleet.services.signaling.live_calls import LiveCalls
 from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.openai_door import OpenAIDoor
+from voicefleet.services.signaling.operators import Operators
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.rate_limits import RateLimits
 from voicefleet.services.signaling.settings import SignalingSettings
@@ -89,10 +91,12 @@ async def serve(settings: SignalingSettings) -> None:
         region=settings.region,
         other_regions=settings.regions(),
     )
+    operators = Operators(desk, ring, frozenset(settings.operator_keys))
     doors = (
         OpenAIDoor(desk),
         WhipDoor(desk, settings.ice_servers),
-        SteeringDoor(desk, steering, ring, frozenset(settings.operator_keys), settings.ice_servers),
+        SteeringDoor(desk, steering, operators, settings.ice_servers),
+        *((ConsoleDoor(desk, reader.directory, operators, keys is None),) if settings.console else ()),
     )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +110,7 @@ async def serve(settings: SignalingSettings) -> None:
         # Who calls in the first moment shall not hear that nobody is there; without Redis that moment passes, too.
         await reader.wait(_somebody_is_there, FIRST_LOOK)
         background.append(tasks.create_task(_until_calls_can_be_placed(reader, placing)))
-        app = application(doors, console=settings.console, open_mode=keys is None)
+        app = application(doors, open_mode=keys is None)
         proxies = settings.trusted_proxies if settings.proxy_protocol else ()
         port = await stack.enter_async_context(front_door(app, *settings.signaling_listen, proxies=proxies))
         serving.holds()

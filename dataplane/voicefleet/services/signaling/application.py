@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -15,13 +13,6 @@ from voicefleet.services.signaling.openapi import document
 from voicefleet.services.signaling.problems import Problem
 from voicefleet.services.signaling.whip_door import PATH as WHIP
 
-CONSOLE: Final = Path(str(files(__package__) / "console"))
-CONSOLE_FILES: Final = {"/": "index.html", "/console.js": "console.js", "/console.css": "console.css"}
-OPEN_MODE: Final = web.AppKey("open_mode", bool)
-NOTICE_MARK: Final = "<!-- notice -->"
-OPEN_NOTICE: Final = (
-    '<p class="notice" role="alert">Open mode: anybody who reaches this address may call. For local use only.</p>'
-)
 _log = logs.logger(__name__)
 
 
@@ -50,7 +41,7 @@ class Door(Protocol):
         ...
 
 
-def application(doors: Sequence[Door], *, console: bool, open_mode: bool = False) -> web.Application:
+def application(doors: Sequence[Door], *, open_mode: bool = False) -> web.Application:
     """The application that clients reach."""
     app = web.Application(middlewares=[allow_any_origin, _as_problems], client_max_size=MAX_BODY)
     routes = [route for door in doors for route in door.routes()]
@@ -61,15 +52,4 @@ def application(doors: Sequence[Door], *, console: bool, open_mode: bool = False
         return web.Response(text=openapi, content_type="application/json")
 
     app.router.add_get("/openapi.json", serve_openapi)
-    if console:
-        app.add_routes([web.get(path, _console) for path in CONSOLE_FILES])
-        app[OPEN_MODE] = open_mode
     return app
-
-
-async def _console(request: web.Request) -> web.StreamResponse:
-    path = CONSOLE / CONSOLE_FILES[request.path]
-    if path.suffix != ".html":
-        return web.FileResponse(path)
-    notice = OPEN_NOTICE if request.app[OPEN_MODE] else ""
-    return web.Response(text=path.read_text().replace(NOTICE_MARK, notice), content_type="text/html")

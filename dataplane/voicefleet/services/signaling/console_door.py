@@ -8,7 +8,6 @@ The page itself holds no secret: whoever opens it brings a key.
 """
 
 import time
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -35,17 +34,14 @@ POLICY: Final = {
 PARTS: Final = {"type": "array", "items": {"type": "object", "required": ["id", "region", "draining", "stale"]}}
 
 
-@dataclass(slots=True)
 class ConsoleDoor:
     """Handlers of the page."""
 
-    desk: FrontDesk
-    directory: Directory
-    operators: Operators
-    open_mode: bool = False
-
-    def __post_init__(self) -> None:
-        notice = OPEN_NOTICE if self.open_mode else ""
+    def __init__(self, desk: FrontDesk, directory: Directory, operators: Operators, open_mode: bool) -> None:
+        self._desk = desk
+        self._directory = directory
+        self._operators = operators
+        notice = OPEN_NOTICE if open_mode else ""
         self._page = (PAGE / "index.html").read_text().replace(NOTICE_MARK, notice)
         self._parts = {path.name: path.read_text() for path in PAGE.iterdir() if path.suffix in KINDS}
 
@@ -65,7 +61,7 @@ class ConsoleDoor:
 
     @described(
         Described(
-            {200: Answer("Script or style.", {kind: TEXT for kind in KINDS.values()})}, refuses=(404,), needs_key=False
+            {200: Answer("Script or style.", dict.fromkeys(KINDS.values(), TEXT))}, refuses=(404,), needs_key=False
         )
     )
     async def part(self, request: web.Request) -> web.Response:
@@ -88,13 +84,13 @@ class ConsoleDoor:
     )
     async def fleet(self, request: web.Request) -> web.Response:
         """Relays and transceivers: where they are, how full, and whether they drain or have fallen silent."""
-        self.operators.check(request)
+        self._operators.check(request)
         now = time.monotonic()
         return web.json_response(
             {
-                "relays": [self._relay(each, now) for each in sorted(self.directory.relays(), key=_by_name)],
+                "relays": [self._relay(each, now) for each in sorted(self._directory.relays(), key=_by_name)],
                 "transceivers": [
-                    self._transceiver(each, now) for each in sorted(self.directory.transceivers(), key=_by_name)
+                    self._transceiver(each, now) for each in sorted(self._directory.transceivers(), key=_by_name)
                 ],
                 "breakable": [],
             }
@@ -103,8 +99,8 @@ class ConsoleDoor:
     @described(Described({200: Answer("What is known of it.", {JSON: {"type": "object"}})}, refuses=(403, 404, 503)))
     async def call(self, request: web.Request) -> web.Response:
         """Where a call runs, and its measurements so far."""
-        self.operators.check(request)
-        transceiver, record = await self.desk.live.look(request.match_info["id"])
+        self._operators.check(request)
+        transceiver, record = await self._desk.live.look(request.match_info["id"])
         where = {"id": transceiver.id, "shard": transceiver.shard, "region": transceiver.region}
         return web.json_response({"transceiver": where, "record": record})
 
@@ -117,7 +113,7 @@ class ConsoleDoor:
         return self._part(each, now) | {"shard": each.shard, "capacity": each.capacity, "free": each.free}
 
     def _part(self, entry: RelayEntry | TransceiverEntry, now: float) -> dict[str, object]:
-        stale = self.directory.stale(entry, now)
+        stale = self._directory.stale(entry, now)
         return {"id": entry.id, "region": entry.region, "draining": entry.draining, "stale": stale}
 
 

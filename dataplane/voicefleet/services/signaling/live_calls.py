@@ -1,9 +1,9 @@
 """Finds the transceiver of a live call by the call's id, which seals its address: no table that could be lost."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from voicefleet.core.directory import Directory
+from voicefleet.core.directory import Directory, TransceiverEntry
 from voicefleet.observability import logs
 from voicefleet.services.signaling.problems import Problem
 from voicefleet.services.signaling.transceiver_client import (
@@ -33,20 +33,28 @@ class LiveCalls:
 
     async def end(self, call: str) -> None:
         """Hang up; raises a 404 if it is not there (any more)."""
-        await self._owner(call, lambda api: self._client.end(api, call))
+        await self._owner(call, lambda owner: self._client.end(api_of(owner), call))
 
     async def version(self, call: str) -> int:
         """The version of its session description; raises a 404."""
-        return await self._owner(call, lambda api: self._client.version(api, call))
+        return await self._owner(call, lambda owner: self._client.version(api_of(owner), call))
+
+    async def look(self, call: str) -> tuple[TransceiverEntry, dict[str, Any]]:
+        """The transceiver that has it, and what is known of it now; raises a 404."""
+
+        async def ask(transceiver: TransceiverEntry) -> tuple[TransceiverEntry, dict[str, Any]]:
+            return transceiver, await self._client.look(api_of(transceiver), call)
+
+        return await self._owner(call, ask)
 
     async def restart(self, call: str, fragment: str, relays: Sequence[OfferedRelay]) -> str:
         """The answer to new ICE credentials; raises a 404, or a 422 for what is no restart."""
         try:
-            return await self._owner(call, lambda api: self._client.restart(api, call, fragment, relays))
+            return await self._owner(call, lambda owner: self._client.restart(api_of(owner), call, fragment, relays))
         except Refused as refused:
             raise Problem(422, "restart_not_served", str(refused), param="sdp") from None
 
-    async def _owner(self, call: str, ask: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+    async def _owner(self, call: str, ask: Callable[[TransceiverEntry], Awaitable[_Answer]]) -> _Answer:
         unknown = Problem(404, "call_not_found", "There is no such call, or it has ended.")
         try:
             route = TokenOpener(self._ring()).open(token_of(call))
@@ -56,7 +64,7 @@ class LiveCalls:
         for transceiver in self._directory.transceivers():
             if owner in transceiver.workers:
                 try:
-                    return await ask(api_of(transceiver))
+                    return await ask(transceiver)
                 except NoSuchCall:
                     raise unknown from None
                 except Unavailable as reason:

@@ -4,9 +4,8 @@ GET  /v1/relays             the relays that this client would be offered; cachea
 POST /v1/steering/explain   for an address: what would be chosen, and why, in words; operators only
 """
 
-import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -20,8 +19,8 @@ from voicefleet.core.steering.steering import Steering
 from voicefleet.services.signaling.call_request import read_bounded
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.openapi import JSON, TEXT, Answer, Described, described
-from voicefleet.services.signaling.problems import Problem, bad_request
-from voicefleet.wire.keyring import KeyRing
+from voicefleet.services.signaling.operators import Operators
+from voicefleet.services.signaling.problems import bad_request
 
 KEEP: Final = 60
 """Seconds that a client may go on using the relays it fetched."""
@@ -97,9 +96,7 @@ class SteeringDoor:
 
     desk: FrontDesk
     steering: Steering
-    ring: Callable[[], KeyRing]
-    operator_keys: frozenset[str] = frozenset()
-    """Names of API keys whose holders may ask, besides those who have the fleet's own key."""
+    operators: Operators
     ice_servers: Sequence[str] = ()
 
     def routes(self) -> list[web.RouteDef]:
@@ -136,7 +133,7 @@ class SteeringDoor:
     async def explain(self, request: web.Request) -> web.Response:
         """Why calls of an address go where they go."""
         await self.desk.limits.knock(self.desk.places.address(request))
-        self._operator(request)
+        self.operators.check(request)
         body = _question(await read_bounded(request, MAX_QUESTION, "question"))
         hint = Place(body.place.latitude, body.place.longitude) if body.place is not None else None
         client = self.desk.places.locate(body.address, body.key, hint)
@@ -163,16 +160,6 @@ class SteeringDoor:
                 "explanation": words,
             }
         )
-
-    def _operator(self, request: web.Request) -> None:
-        scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and any(
-            hmac.compare_digest(presented.strip().encode(), key.api_bearer.encode()) for key in self.ring().keys
-        ):
-            return
-        caller = self.desk.application(request)
-        if caller.key_name not in self.operator_keys:
-            raise Problem(403, "operators_only", "This is for operators: use the fleet's own key, or a key of theirs.")
 
 
 def _described(relay: RelayEntry) -> dict[str, object]:

@@ -92,8 +92,12 @@ class TransceiverClient:
 
     async def version(self, api: str, call_id: str) -> int:
         """The version of a call's session description."""
-        version: int = (await self._ask("GET", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 200))["version"]
+        version: int = (await self.look(api, call_id))["version"]
         return version
+
+    async def look(self, api: str, call_id: str) -> dict[str, Any]:
+        """What is known of a call now."""
+        return await self._ask("GET", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 200)
 
     async def end(self, api: str, call_id: str) -> None:
         """End a call."""

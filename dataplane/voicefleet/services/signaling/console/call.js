@@ -5,6 +5,7 @@ import { reading } from "./quality.js";
 const MEASURED_EVERY = 500;
 const LISTENED_EVERY = 20;
 const GIVEN_BACK = 3000; // ms without a path until new ICE credentials are asked for
+const TRIES = 5;
 const FRAGMENT = "application/trickle-ice-sdpfrag";
 
 export class Call {
@@ -39,12 +40,23 @@ export class Call {
     const body = new FormData();
     body.set("sdp", this.peer.localDescription.sdp);
     body.set("session", JSON.stringify(session));
-    const answer = await fetch("/v1/realtime/calls", { method: "POST", headers: this.bearer(), body });
+    const answer = await this.ask("/v1/realtime/calls", { method: "POST", headers: this.bearer(), body });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
     this.id = answer.headers.get("Location").split("/").pop();
     this.stage("answer");
     await this.peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     this.timers.push(setInterval(() => this.measure(), MEASURED_EVERY), setInterval(() => this.follow(), LISTENED_EVERY));
+  }
+
+  /** As fetch, but a fleet that is full for the moment is asked again when it says. */
+  async ask(url, request) {
+    for (let tries = 1; ; tries += 1) {
+      const answer = await fetch(url, request);
+      const wait = Number(answer.headers.get("Retry-After"));
+      if (answer.status !== 503 || !wait || tries === TRIES) return answer;
+      this.on.state("busy");
+      await new Promise((done) => setTimeout(done, wait * 1000));
+    }
   }
 
   bearer() {

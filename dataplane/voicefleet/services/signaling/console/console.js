@@ -72,7 +72,8 @@ function stateChanged(state) {
     say("You are in a call. Speak; the agent answers when your turn is over.");
     for (const id of ["interrupt", "mute"]) find(id).disabled = false;
     showCommit();
-  } else if (state === "disconnected") say("No word from the relay; looking for another way.");
+  } else if (state === "busy") say("Every transceiver is busy; trying again.");
+  else if (state === "disconnected") say("No word from the relay; looking for another way.");
   else if (state === "failed") end("The call was lost.");
 }
 

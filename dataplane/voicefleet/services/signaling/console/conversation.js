@@ -42,7 +42,7 @@ export class Conversation {
     const id = `${who}-${item}`;
     let line = this.lines.get(id);
     if (!line) {
-      line = make("li", { class: who }, make("span", { class: "unseen" }, `${who === "you" ? "You" : "Agent"}: `), make("span"));
+      line = make("p", { class: who }, make("span", { class: "unseen" }, `${who === "you" ? "You" : "Agent"}: `), make("span"));
       this.lines.set(id, line);
       append(find("transcript"), line, LINES_KEPT);
     }
@@ -51,7 +51,7 @@ export class Conversation {
   }
 
   note(text) {
-    append(find("transcript"), make("li", { class: "note" }, text), LINES_KEPT);
+    append(find("transcript"), make("p", { class: "note" }, text), LINES_KEPT);
   }
 
   log(direction, event) {

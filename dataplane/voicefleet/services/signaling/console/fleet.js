@@ -70,7 +70,7 @@ export class Fleet {
       make("td", {}, address || "–"),
       make("td", {}, bar, loaded),
       make("td", {}, make("span", { class: "state", style: `--mark: ${MARKS[state]}` }, state)),
-      make("td", { class: "actions" }, ...buttons),
+      make("td", {}, make("div", { class: "actions" }, ...buttons)),
     );
   }
 
