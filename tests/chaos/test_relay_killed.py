@@ -13,8 +13,10 @@ async def test_a_call_goes_on_when_its_only_relay_is_killed_and_started_again(tm
     async with local_fleet(tmp_path) as fleet, aiortc_caller() as caller:
         await fleet.call(caller)
         await caller.hears_its_tone()
-        os.kill(fleet.ready["processes"]["relay-1"], signal.SIGKILL)
-        await eventually(lambda: any("relay-1 ended (SIGKILL)" in line for line in fleet.output), "the relay is dead")
+        os.kill(fleet.ready["processes"]["edge-relay-1"], signal.SIGKILL)
+        await eventually(
+            lambda: any("edge-relay-1 ended (SIGKILL)" in line for line in fleet.output), "the relay is dead"
+        )
         heard = len(caller.heard)
         await eventually(lambda: len(caller.heard) > heard + 2 * 48000, "two more seconds come back")
         await caller.hears_its_tone()

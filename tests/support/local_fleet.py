@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,9 @@ class RunningFleet:
 
 
 @asynccontextmanager
-async def local_fleet(directory: Path, namespace: Namespace | None = None) -> AsyncIterator[RunningFleet]:
+async def local_fleet(
+    directory: Path, namespace: Namespace | None = None, *, file: Path | None = None, options: Sequence[str] = ()
+) -> AsyncIterator[RunningFleet]:
     """`voicefleet up` until it is ready; ended by SIGINT, as Ctrl-C does."""
     ready_file = directory / "ready.json"
     command = await asyncio.create_subprocess_exec(
@@ -70,6 +72,8 @@ async def local_fleet(directory: Path, namespace: Namespace | None = None) -> As
         "up",
         "--port=0",
         f"--ready-file={ready_file}",
+        *(() if file is None else (f"--file={file}",)),
+        *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

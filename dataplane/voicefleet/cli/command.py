@@ -1,47 +1,109 @@
-"""The command line of `voicefleet`: what it understands, and which part of the product does it."""
+"""The command line of `voicefleet`: what it understands. What a command does stands in a module of its own.
 
-import argparse
-from collections.abc import Sequence
+Those modules are imported when their command runs, so that `--help` and completion answer at once.
+"""
+
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from voicefleet.cli.failure import Exit, Failure
+from voicefleet.cli.output import say_failure
 from voicefleet.contract import Port
 
+app = typer.Typer(
+    name="voicefleet",
+    help="Real-time voice AI on Kubernetes, or on one machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
-def run(arguments: Sequence[str] | None = None) -> int:
+AsJson = Annotated[bool, typer.Option("--json", help="Say it as JSON, for programs.")]
+FILE_NAME = Path("voicefleet.yaml")
+
+
+def run(arguments: list[str] | None = None) -> int:
     """Do what the command line asks for; its status is for the shell."""
-    parser = argparse.ArgumentParser(
-        prog="voicefleet", description="Real-time voice AI on Kubernetes, or on one machine."
-    )
-    parser.add_argument("--version", action="version", version=f"voicefleet {version('voicefleet')}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    up = commands.add_parser("up", help="run a fleet on this machine")
-    up.add_argument(
-        "--port", type=int, default=Port.SIGNALING, help="where clients call; 0 for a free one (default: %(default)s)"
-    )
-    up.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON for scripts when all is ready")
-    up.set_defaults(run=_up)
-    steering = commands.add_parser("steering", help="ask where calls go").add_subparsers(
-        metavar="QUESTION", required=True
-    )
-    why = steering.add_parser("explain", help="say in words where calls of an address would go, and why")
-    why.add_argument("address", help="a client's IP address")
-    why.add_argument("--url", default=f"http://127.0.0.1:{Port.SIGNALING}", help="signaling (default: %(default)s)")
-    why.add_argument("--key-file", type=Path, required=True, help="the fleet's key ring: operators have it")
-    why.add_argument("--place", metavar="LAT,LONG", help="suppose that the client is there")
-    why.set_defaults(run=_explain)
-    chosen = parser.parse_args(arguments)
-    status: int = chosen.run(chosen)
-    return status
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="voicefleet")
+    except Failure as failure:
+        say_failure(failure, as_json="--json" in arguments)
+        return int(failure.exit)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read us has seen enough
+        return int(Exit.OK)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(Exit.FAILED)
+    return int(Exit.OK)
 
 
-def _up(chosen: argparse.Namespace) -> int:
-    from voicefleet.cli.local.up import up  # only here: `--version` need not load the whole product
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"voicefleet {version('voicefleet')}")
+        raise typer.Exit
 
-    return up(chosen.port, chosen.ready_file)
+
+@app.callback()
+def _voicefleet(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Real-time voice AI on Kubernetes, or on one machine."""
 
 
-def _explain(chosen: argparse.Namespace) -> int:
-    from voicefleet.cli.steering import explain
+@app.command()
+def up(
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            help="The fleet, as for kubectl; without it voicefleet.yaml here, or else the smallest fleet.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where clients call; 0 for a free one.")] = Port.SIGNALING,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write JSON here when all is ready: base URL, API key, relays, processes.")
+    ] = None,
+    lan: Annotated[bool, typer.Option("--lan", help="For phones on this network: https, and a QR code.")] = False,
+    lan_address: Annotated[str, typer.Option(help="Which address of this machine, if it has several.")] = "",
+) -> None:
+    """Run a fleet on this machine, and follow its file; Ctrl-C ends it."""
+    from voicefleet.cli.local.up import UpOptions, up
 
-    return explain(chosen.address, chosen.url, chosen.key_file, chosen.place)
+    if file is None and FILE_NAME.exists():
+        file = FILE_NAME
+    up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The fleet's file; - for standard input.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what a cluster would refuse in a file, with line and column."""
+    from voicefleet.cli.check import check
+
+    check(file, as_json=as_json)
+
+
+@app.command()
+def trace(
+    address: Annotated[str, typer.Argument(help="A client's IP address.")],
+    url: Annotated[str, typer.Option(help="Signaling; without it, the fleet that runs on this machine.")] = "",
+    key_file: Annotated[Path | None, typer.Option(help="The fleet's key ring, for --url.")] = None,
+    place: Annotated[str, typer.Option(metavar="LAT,LONG", help="Suppose that the client is there.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say where calls of an address would go, and why."""
+    from voicefleet.cli.trace import trace
+
+    trace(address, url, key_file, place, as_json=as_json)

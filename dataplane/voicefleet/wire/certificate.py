@@ -4,6 +4,7 @@ A WebRTC client believes a certificate because its fingerprint stands in the ans
 """
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
@@ -16,15 +17,18 @@ SKEW: Final = timedelta(days=1)
 """How far a client's clock may be behind ours."""
 
 
-def self_signed(now: float, lifetime: timedelta) -> tuple[bytes, bytes]:
-    """Certificate and private key as PEM, valid from a day ago."""
+def self_signed(now: float, lifetime: timedelta, address: str = "") -> tuple[bytes, bytes]:
+    """Certificate and private key as PEM, valid from a day ago; for an https server also its address."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{serial:x}"[:16])])
     moment = datetime.fromtimestamp(now, UTC)
+    builder = x509.CertificateBuilder()
+    if address:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        builder = builder.add_extension(names, critical=False)
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
+        builder.subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(serial)

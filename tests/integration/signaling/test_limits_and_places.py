@@ -246,11 +246,11 @@ async def test_the_command_line_prints_the_same_words(tmp_path: Path, capfd: pyt
     key_file.write_bytes(RING.dump())
     async with signaling(KEYS, relays=RELAYS) as fleet:
         url = f"http://127.0.0.1:{fleet.port}"
-        command = ["steering", "explain", "198.51.100.7", "--url", url, "--key-file", str(key_file)]
+        command = ["trace", "198.51.100.7", "--url", url, "--key-file", str(key_file)]
         assert await asyncio.to_thread(run, [*command, "--place", "35,139"]) == 0
         told = capfd.readouterr().out
         assert "relay jp-0" in told and "10 of 10 free" in told
-        assert await asyncio.to_thread(run, [*command, "--place", "here"]) == 1
-        command[2] = "nonsense"
-        assert await asyncio.to_thread(run, command) == 1
+        assert await asyncio.to_thread(run, [*command, "--place", "here"]) == 2
+        command[1] = "nonsense"
+        assert await asyncio.to_thread(run, command) == 2
         assert "no IP address" in capfd.readouterr().err

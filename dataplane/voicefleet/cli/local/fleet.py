@@ -1,150 +1,183 @@
-"""Which processes make a local fleet, with which settings. Everything listens on loopback.
+"""A local fleet: looks at what is wanted and what runs, does what `reconcile` decides, and looks again."""
 
-Keys and a certificate are made anew at each start, in a directory that only the user can read; calls do not outlive
-their fleet. The ports of the parts that talk to each other are taken free; signaling has a known one.
-"""
-
+import asyncio
 import os
-import secrets
-import socket
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from voicefleet.cli.local.processes import Process
-from voicefleet.contract import Component, Env, HealthPath
-from voicefleet.wire.certificate import self_signed
-from voicefleet.wire.keyring import KeyRing
+import aiohttp
 
-LOOPBACK: Final = "127.0.0.1"
-FLEET: Final = "local"
-DRAIN: Final = "500ms"
-"""Ctrl-C ends everything in two seconds, so nobody may wait longer for calls to end."""
-CERTIFICATE_LIFE: Final = timedelta(days=30)
+from voicefleet.cli.failure import Failure
+from voicefleet.cli.local.key_material import KeyMaterial
+from voicefleet.cli.local.processes import Process, StartError, Supervisor
+from voicefleet.cli.local.reconcile import Group, Instance, Revision, decide
+from voicefleet.cli.local.seats import Seats
+from voicefleet.contract import Component, Env, InternalApi
+from voicefleet.net.key_file import KeyFile
+
+LOOK_AT_CALLS: Final = 0.5
+"""Seconds between questions to a draining transceiver for how many calls it still has."""
+KEEPS_ENDING: Final = 5.0
+"""Seconds beyond its deadline after which a draining process is ended whatever it does."""
 
 
-@dataclass(frozen=True, slots=True)
 class LocalFleet:
-    """The processes in the order in which they are started, and what a user needs to call."""
+    """Runs until cancelled. `want` may be called at any time."""
 
-    processes: tuple[Process, ...]
-    base_url: str
-    api_key: str
-    relays: tuple[str, ...]
-    """Public addresses of the relays."""
+    def __init__(
+        self,
+        material: KeyMaterial,
+        seats: Seats,
+        supervisor: Supervisor,
+        fixed: dict[str, dict[str, str]],
+        say: Callable[[str], None],
+        on_settled: Callable[[], None],
+    ) -> None:
+        """`fixed` are settings of this run, by component, which the file does not change."""
+        self._material = material
+        self._seats = seats
+        self._supervisor = supervisor
+        self._fixed = fixed
+        self._say = say
+        self._on_settled = on_settled
+        self._wanted: dict[str, Group] = {}
+        self._instances: dict[str, Instance] = {}
+        self._groups: dict[str, Group] = {}
+        """Of each instance, as it was when it was started."""
+        self._numbers: Counter[str] = Counter()
+        self._failed: set[tuple[str, Revision]] = set()
+        self._settled_once = False
+        self._began = time.monotonic()
+        self._look = asyncio.Event()
 
-    @property
-    def console(self) -> str:
-        """The console page; the key behind the # stays in the browser."""
-        return f"{self.base_url}/#key={self.api_key}"
+    def want(self, groups: Sequence[Group]) -> None:
+        """What should run from now on."""
+        self._wanted = {group.name: group for group in groups}
+        self._failed.clear()
+        self._look.set()
 
+    def relays(self) -> tuple[str, ...]:
+        """Public addresses of the relays that take calls."""
+        return tuple(
+            self._seats.relay(self._groups[each.name], each)
+            for each in self._instances.values()
+            if self._groups[each.name].component == Component.RELAY and not each.draining
+        )
 
-def free_port(*kinds: socket.SocketKind) -> int:
-    """A port that was free a moment ago; who loses the race says so when it starts, and is started again."""
-    while True:
-        with ExitStack() as stack:
-            port = 0
-            try:
-                for kind in kinds:
-                    probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
-                    probe.bind((LOOPBACK, port))
-                    port = probe.getsockname()[1]
-            except OSError:
-                if not port:
-                    raise
-                continue  # free for one of them only
-            return port
+    async def run(self) -> None:
+        """Do what is to be done, whenever something has changed."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._look.clear()
+                decision = decide([*self._wanted.values()], self._instances.values())
+                starts = [each for each in decision.start if (each[0].name, each[0].revision) not in self._failed]
+                for group, slot in starts:
+                    self._start(group, slot, tasks)
+                for instance in decision.drain:
+                    self._instances[instance.name] = replace(instance, draining=True)
+                    tasks.create_task(self._drain(instance))
+                if not starts and not decision.drain and self._quiet():
+                    self._settled_once = True
+                    self._on_settled()
+                await self._look.wait()
 
+    def _quiet(self) -> bool:
+        return all(each.ready or each.draining for each in self._instances.values())
 
-def local_fleet(directory: Path, signaling_port: int, redis_url: str) -> LocalFleet:
-    """Make the secrets, and say which processes to run."""
-    api_key = _make_secrets(directory)
-    _write(directory / "keys" / "redis-url", redis_url.encode())
-    transceiver_api = _free_address()
-    relay = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)}"
-    signaling_port = signaling_port or free_port(socket.SOCK_STREAM)
-    base_url = f"http://{LOOPBACK}:{signaling_port}"
-    processes = (
-        _process(
-            directory,
-            "transceiver-1",
-            Component.TRANSCEIVER,
-            {
-                Env.HOP_LISTEN: f"{LOOPBACK}:0",
-                Env.API_LISTEN: transceiver_api,
-                Env.CERTIFICATE_DIRECTORY: str(directory / "certificate"),
-                Env.WORKERS: "1",
-                Env.DRAIN_DEADLINE: DRAIN,
-            },
-        ),
-        _process(
-            directory,
-            "relay-1",
-            Component.RELAY,
-            {
-                Env.LISTEN: relay,
-                Env.ICE_TCP: "true",
-                Env.HOP_NETWORKS: f"{LOOPBACK}/32",
-                Env.DATAPATH: "Userspace",  # nothing on this machine's interfaces is changed
-                Env.WORKERS: "1",
-                Env.DRAIN_DEADLINE: DRAIN,
-            },
-        ),
-        _process(
-            directory,
-            "signaling-1",
-            Component.SIGNALING,
-            {
-                Env.SIGNALING_LISTEN: f"{LOOPBACK}:{signaling_port}",
-                Env.API_KEYS_DIRECTORY: str(directory / "api-keys"),
-                Env.CONSOLE: "true",
-                Env.OPERATOR_KEYS: "local",
-            },
-        ),
-    )
-    return LocalFleet(processes, base_url, api_key, (relay,))
+    def _start(self, group: Group, slot: int, tasks: asyncio.TaskGroup) -> None:
+        self._numbers[group.name] += 1
+        instance = Instance(group.name, slot, self._numbers[group.name], group.revision)
+        self._instances[instance.name] = instance
+        self._groups[instance.name] = group
+        try:
+            process = self._process(group, instance)
+        except Failure as failure:  # a port is taken
+            self._gave_up(group, instance, failure)
+            return
+        tasks.create_task(self._live(group, instance, process))
 
+    async def _live(self, group: Group, instance: Instance, process: Process) -> None:
+        def ready() -> None:
+            self._instances[instance.name] = replace(self._instances[instance.name], ready=True)
+            self._say(f"{instance.name} is ready ({time.monotonic() - self._began:.1f} s)")
+            self._look.set()
 
-def _make_secrets(directory: Path) -> str:
-    now = time.time()
-    for name in ("keys", "certificate", "api-keys"):
-        (directory / name).mkdir(mode=0o700, exist_ok=True)
-    certificate, private = self_signed(now, CERTIFICATE_LIFE)
-    api_key = f"vf-{secrets.token_urlsafe(24)}"
-    _write(directory / "keys" / "keyring.json", KeyRing.generate(FLEET, now, secrets.token_bytes).dump())
-    _write(directory / "certificate" / "tls.crt", certificate)
-    _write(directory / "certificate" / "tls.key", private)
-    _write(directory / "api-keys" / "local", api_key.encode())
-    return api_key
+        try:
+            await self._supervisor.run(process, ready)
+        except StartError as error:
+            self._gave_up(group, instance, error)
+        else:
+            self._say(f"{instance.name} has ended")
+            self._forget(instance)
 
+    def _gave_up(self, group: Group, instance: Instance, error: Exception) -> None:
+        """A fleet that never was ends here; one that runs goes on as it is."""
+        self._forget(instance)
+        if not self._settled_once:
+            raise error
+        self._failed.add((group.name, group.revision))
+        said = error.sentence() if isinstance(error, Failure) else str(error)
+        self._say(f"{said}\n{group.name} stays as it was until the file changes")
 
-def _write(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    def _forget(self, instance: Instance) -> None:
+        self._instances.pop(instance.name, None)
+        self._groups.pop(instance.name, None)
+        self._look.set()
 
+    async def _drain(self, instance: Instance) -> None:
+        group = self._groups[instance.name]
+        deadline = time.monotonic() + group.drain
+        if group.component == Component.TRANSCEIVER:
+            await self._until_empty(group, instance, deadline)
+        elif group.component == Component.RELAY:
+            self._say(f"{instance.name} drains, for at most {group.drain:g} s")
+        self._supervisor.retire(instance.name)
+        while instance.name in self._instances:
+            if time.monotonic() > deadline + KEEPS_ENDING:
+                self._supervisor.kill(instance.name)
+            await asyncio.sleep(LOOK_AT_CALLS)
 
-def _process(directory: Path, name: str, component: str, environment: Mapping[str, str]) -> Process:
-    health = _free_address()
-    common = {
-        Env.KEY_FILE: str(directory / "keys" / "keyring.json"),
-        Env.REDIS_URL_FILE: str(directory / "keys" / "redis-url"),
-        Env.HEALTH_LISTEN: health,
-        Env.POD: name,
-        Env.LOG_FORMAT: "text",
-        "PYTHONUNBUFFERED": "1",
-    }
-    inherited = {key: "" for key in os.environ if key.startswith(Env.PREFIX)}  # an empty variable counts as not set
-    return Process(
-        name,
-        f"voicefleet.services.{component}",
-        {**inherited, **common, **environment},
-        f"http://{health}{HealthPath.READY}",
-    )
+    async def _until_empty(self, group: Group, instance: Instance, deadline: float) -> None:
+        """Ask a transceiver to take no more calls, and wait until it has none."""
+        api = self._seats.api_url(group, instance)
+        bearer = KeyFile(self._material.key_file).value.minting(time.time()).api_bearer
+        said = -1
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {bearer}"}) as http:
+            while time.monotonic() < deadline and instance.name in self._instances:
+                try:
+                    async with http.post(api + InternalApi.DRAIN) as answer:
+                        calls = int((await answer.json())["calls"])
+                except (aiohttp.ClientError, OSError, ValueError, KeyError):
+                    return  # it is gone, and with it its calls
+                if not calls:
+                    return
+                if calls != said:
+                    self._say(f"{instance.name} drains, for at most {group.drain:g} s; calls left: {calls}")
+                    said = calls
+                await asyncio.sleep(LOOK_AT_CALLS)
 
-
-def _free_address() -> str:
-    return f"{LOOPBACK}:{free_port(socket.SOCK_STREAM)}"
+    def _process(self, group: Group, instance: Instance) -> Process:
+        material = self._material
+        environment = {
+            Env.KEY_FILE: str(material.key_file),
+            Env.POD: instance.name,
+            "PYTHONUNBUFFERED": "1",
+            **self._fixed.get("", {}),
+            **self._fixed.get(group.component, {}),
+            **group.template,
+            **self._seats.environment(group, instance),
+        }
+        if group.component == Component.TRANSCEIVER:
+            environment[Env.CERTIFICATE_DIRECTORY] = str(material.certificate)
+        if group.component == Component.SIGNALING:
+            environment[Env.API_KEYS_DIRECTORY] = str(material.api_keys)
+        inherited = {key: "" for key in os.environ if key.startswith(Env.PREFIX)}  # an empty variable counts as not set
+        return Process(
+            instance.name,
+            f"voicefleet.services.{group.component}",
+            {**inherited, **environment},
+            self._seats.ready_url(group, instance),
+        )

@@ -46,27 +46,44 @@ class Supervisor:
     def __init__(self, log_directory: Path, say: Callable[[str], None]) -> None:
         self._logs = log_directory
         self._say = say
+        self._retired: set[str] = set()
         self.pids: dict[str, int] = {}
         """Process ids of the children as they are now, by name."""
 
-    async def run(self, process: Process, ready: asyncio.Event) -> None:
-        """Keep one process running until cancelled; sets `ready` once it has been ready for the first time."""
+    async def run(self, process: Process, on_ready: Callable[[], None]) -> None:
+        """Keep one process running until it is retired or this is cancelled; tells when it is ready at first."""
         first, longest = RESTART_PAUSE
         pause = first
+        ready = False
         loop = asyncio.get_running_loop()
-        while True:
+        while process.name not in self._retired:
             started = loop.time()
             child = await self._start(process)
             try:
-                if not ready.is_set():
+                if not ready:
                     await self._until_ready(process, child)
-                    ready.set()
+                    ready = True
+                    on_ready()
                 code = await child.wait()
             finally:
                 await self._end(process.name, child)
+            if process.name in self._retired:
+                return
             self._say(f"{process.name} ended ({_cause(code)}), starting it again; its log: {self.log(process.name)}")
             pause = first if loop.time() - started > 60 else min(pause * 2, longest)
             await asyncio.sleep(pause)
+
+    def retire(self, name: str) -> None:
+        """Ask a process to end, in its own time; it is not started again."""
+        self._retired.add(name)
+        if pid := self.pids.get(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)  # and not its group: a relay's packet processes end when their flows have
+
+    def kill(self, name: str) -> None:
+        """End a process that did not end by itself."""
+        if pid := self.pids.get(name):
+            _signal_group(pid, signal.SIGKILL)
 
     def log(self, name: str) -> Path:
         """Where a process writes its log."""

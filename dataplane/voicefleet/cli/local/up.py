@@ -1,86 +1,207 @@
-"""`voicefleet up`: start the local fleet, say where it is, keep it running until Ctrl-C."""
+"""`voicefleet up`: start what the file says, say where it is, follow the file, keep all running until Ctrl-C."""
 
 import asyncio
-import json
 import os
+import shutil
 import signal
-import sys
+import socket
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from voicefleet.cli.local.fleet import LocalFleet, local_fleet
+from voicefleet.cli.failure import Exit, Failure
+from voicefleet.cli.local import lan, ready_file
+from voicefleet.cli.local.desired import LOOPBACK, SMALLEST, Wanted, groups, wanted
+from voicefleet.cli.local.fleet import LocalFleet
+from voicefleet.cli.local.followed_file import FollowedFile
+from voicefleet.cli.local.key_material import make_key_material
 from voicefleet.cli.local.processes import StartError, Supervisor
+from voicefleet.cli.local.seats import Seats, free_port, require_free
+from voicefleet.cli.output import say
+from voicefleet.cli.resources.fleet_file import FleetFile, parse
+from voicefleet.contract import Component, Env
 from voicefleet.net.embedded_redis import EmbeddedRedis, EmbeddedRedisError, embedded_redis
+from voicefleet_operator.api.parts import SecretKeyRef
+
+PREFIX: Final = "voicefleet-up-"
+STAYS: Final = "the fleet stays as it was"
 
 
-def up(port: int, ready_file: Path | None = None) -> int:
-    """Run until SIGINT or SIGTERM; the exit status of the command."""
-    with tempfile.TemporaryDirectory(prefix="voicefleet-") as name:
-        directory = Path(name)
-        problems: list[BaseException] = []
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the command line says."""
+
+    file: Path | None
+    port: int
+    ready_file: Path | None
+    lan: bool
+    lan_address: str
+
+
+def up(options: UpOptions) -> None:
+    """Run until SIGINT or SIGTERM; raises `Failure` when it cannot."""
+    followed = FollowedFile(options.file) if options.file is not None else None
+    file = followed.read() if followed is not None else parse(SMALLEST)
+    refuse(file, options.file)
+    want = wanted(file)
+    with _directory() as directory:
+        problems: list[Exception] = []
+        run = _Run(options, directory, want, file)
         try:
-            asyncio.run(_run(directory, port, ready_file))
-        except* (StartError, EmbeddedRedisError) as group:
-            problems.extend(group.exceptions)
+            asyncio.run(run.run(followed))
+        except* (StartError, EmbeddedRedisError, Failure) as group:
+            problems += list(_leaves(group))
         finally:
-            if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
+            for path in run.ready_files:
+                path.unlink(missing_ok=True)
         for problem in problems:
-            print(f"voicefleet: {problem}", file=sys.stderr)
-        return 1 if problems else 0
+            raise problem if isinstance(problem, Failure) else Failure(str(problem)) from None
 
 
-async def _run(directory: Path, port: int, ready_file: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with embedded_redis() as redis, asyncio.TaskGroup() as group:
-        fleet = local_fleet(directory, port, redis.url)
-        supervisor = Supervisor(directory, _say)
-        readies = {process.name: asyncio.Event() for process in fleet.processes}
-        tasks = [group.create_task(supervisor.run(process, readies[process.name])) for process in fleet.processes]
-        tasks.append(group.create_task(_announce(fleet, supervisor, redis, readies, ready_file)))
-        await stop.wait()
-        for task in tasks:
-            task.cancel()
+def refuse(file: FleetFile, path: Path | None) -> None:
+    """Say everything that is wrong with a file, and end if there is anything."""
+    if file.errors:
+        raise Failure("\n            ".join(explained(file, path)), "mend the file", Exit.INVALID)
 
 
-async def _announce(
-    fleet: LocalFleet,
-    supervisor: Supervisor,
-    redis: EmbeddedRedis,
-    readies: dict[str, asyncio.Event],
-    ready_file: Path | None,
-) -> None:
-    """A line for each part that is ready; then where to call, for people and for scripts."""
-    began = time.monotonic()
-    _say("session map is ready (embedded Redis)")
-    for name, ready in readies.items():
-        await ready.wait()
-        _say(f"{name} is ready ({time.monotonic() - began:.1f} s)")
-    if ready_file is not None:
-        _write_whole(
-            ready_file,
-            {
-                "baseUrl": f"{fleet.base_url}/v1",
-                "apiKey": fleet.api_key,
-                "console": fleet.console,
-                "relays": fleet.relays,
-                "processes": {"session-map": redis.pid, **supervisor.pids},
-            },
+def explained(file: FleetFile, path: Path | None) -> list[str]:
+    """The errors of a file, each in a line with its place."""
+    return [f"{path}:{each.place.line}:{each.place.column}: {each.sentence()}" for each in file.errors]
+
+
+class _Run:
+    """One run of the command."""
+
+    def __init__(self, options: UpOptions, directory: Path, want: Wanted, file: FleetFile) -> None:
+        self._options = options
+        self._want = want
+        self._file = file
+        self._host = lan.address(options.lan_address) if options.lan else LOOPBACK
+        self._port = options.port or free_port(self._host, socket.SOCK_STREAM)
+        if options.port:
+            require_free(
+                self._host, options.port, socket.SOCK_STREAM, "signaling", "give another one with --port, or --port 0"
+            )
+        self._material = make_key_material(directory, want.name)
+        self._redis: EmbeddedRedis | None = None
+        self._supervisor = Supervisor(directory, say)
+        self._fleet = LocalFleet(
+            self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled
         )
-    _say(f"API for clients: {fleet.base_url}/v1, key {fleet.api_key}")
-    _say(f"Talk to it: {fleet.console} (Ctrl-C ends the fleet)")
+        self._announced = False
+        self.ready_files = [ready_file.directory() / f"{os.getpid()}.json"]
+        if options.ready_file is not None:
+            self.ready_files.append(options.ready_file)
+
+    async def run(self, followed: FollowedFile | None) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with embedded_redis() as self._redis, asyncio.TaskGroup() as tasks:
+            say("session map is ready (embedded Redis)")
+            self._material.write_redis_url(self._redis.url)
+            self._follow(self._want)
+            background = [tasks.create_task(self._fleet.run())]
+            if followed is not None:
+                background.append(tasks.create_task(self._watch(followed)))
+            await stop.wait()
+            say("ending")
+            for task in background:
+                task.cancel()
+
+    async def _watch(self, followed: FollowedFile) -> None:
+        async for _ in followed.changes():
+            try:
+                old = {(each.kind, each.name): each.document for each in self._file.objects}
+                file = followed.read(old)
+                refuse(file, self._options.file)
+                want = wanted(file)
+                if want.name != self._want.name:
+                    raise Failure(f"the fleet's name was {self._want.name} and is {want.name}", "start it anew")
+                self._file = file
+                self._follow(want)
+            except Failure as failure:
+                say(f"{failure.sentence()}; {STAYS}")
+
+    def _follow(self, want: Wanted) -> None:
+        made = groups(want, self._secret, self._host)
+        self._material.write_api_keys(self._file.secrets.get(_api_keys(want), {}))
+        for remark in want.remarks:
+            if remark not in self._want.remarks or not self._announced:
+                say(f"note: {remark}")
+        self._want = want
+        self._fleet.want(made)
+
+    def _secret(self, ref: SecretKeyRef) -> Path:
+        value = self._file.secrets.get(ref.name, {}).get(ref.key)
+        if value is None:
+            raise Failure(
+                f"the Secret {ref.name} with the key {ref.key} is not in the file",
+                "add it as an object of kind Secret: local mode has no other place for Secrets",
+                Exit.INVALID,
+            )
+        return self._material.write_secret(ref.name, ref.key, value)
+
+    def _fixed(self) -> dict[str, dict[str, str]]:
+        signaling = {Env.SIGNALING_LISTEN: f"{self._host}:{self._port}"}
+        if self._options.lan:
+            signaling[Env.TLS_DIRECTORY] = str(lan.make_certificate(self._material.directory, self._host))
+        return {
+            "": {Env.REDIS_URL_FILE: str(self._material.redis_url_file)},
+            Component.SIGNALING: signaling,
+        }
+
+    def _on_settled(self) -> None:
+        """All that is wanted runs."""
+        url = f"{'https' if self._options.lan else 'http'}://{self._host}:{self._port}"
+        ready = ready_file.ReadyFile(
+            fleet=self._want.name,
+            pid=os.getpid(),
+            base_url=f"{url}/v1",
+            api_key=self._material.api_key,
+            console=f"{url}/#key={self._material.api_key}",  # what stands behind the # stays in the browser
+            key_file=self._material.key_file,
+            relays=self._fleet.relays(),
+            processes={"session-map": self._redis.pid if self._redis is not None else 0, **self._supervisor.pids},
+            logs=str(self._material.directory),
+            certificate=str(lan.certificate(self._material.directory)) if self._options.lan else "",
+        )
+        for path in self.ready_files:
+            ready.write(path)
+        if self._announced:
+            say("the fleet is as its file wants it")
+            return
+        self._announced = True
+        say(f"API for clients: {ready.base_url}, key {ready.api_key}")
+        if self._options.lan:
+            say(lan.qr_code(ready.console))
+            say("The certificate is self-signed: a phone asks once whether to trust it.")
+        say(f"Talk to it: {ready.console} (Ctrl-C ends the fleet)")
 
 
-def _write_whole(path: Path, content: dict[str, object]) -> None:
-    """A reader sees the whole file or none."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(content))
-    partial.rename(path)
+def _api_keys(want: Wanted) -> str:
+    ref = want.fleet.signaling.api_keys_secret_ref
+    return ref.name if ref is not None else ""
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory of this run; what runs that were killed left behind is removed first."""
+    above = Path(tempfile.gettempdir())
+    for left in above.glob(f"{PREFIX}{os.getuid()}-*"):
+        pid = left.name.split("-")[3]
+        if pid.isdigit() and not ready_file.alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getuid()}-{os.getpid()}-") as name:
+        yield Path(name)
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each

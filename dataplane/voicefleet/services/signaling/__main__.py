@@ -26,7 +26,7 @@ from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.client_places import ClientPlaces
 from voicefleet.services.signaling.console_door import ConsoleDoor
 from voicefleet.services.signaling.front_desk import FrontDesk
-from voicefleet.services.signaling.front_door import front_door
+from voicefleet.services.signaling.front_door import front_door, https
 from voicefleet.services.signaling.live_calls import LiveCalls
 from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.openai_door import OpenAIDoor
@@ -112,7 +112,8 @@ async def serve(settings: SignalingSettings) -> None:
         background.append(tasks.create_task(_until_calls_can_be_placed(reader, placing)))
         app = application(doors, open_mode=keys is None)
         proxies = settings.trusted_proxies if settings.proxy_protocol else ()
-        port = await stack.enter_async_context(front_door(app, *settings.signaling_listen, proxies=proxies))
+        tls = https(settings.tls_directory) if settings.tls_directory is not None else None
+        port = await stack.enter_async_context(front_door(app, *settings.signaling_listen, proxies=proxies, tls=tls))
         serving.holds()
         log.info("signaling serves", host=settings.signaling_listen.host, port=port)
         await stopping.wait()

@@ -49,6 +49,8 @@ class SignalingSettings(ServiceSettings):
 
     signaling_listen: Address = HostPort("0.0.0.0", Port.SIGNALING)
     """Where clients post their offers."""
+    tls_directory: Path | None = None
+    """`tls.crt` and `tls.key` for https; without it a proxy in front does that."""
     api_keys_directory: Path | None = None
     """The applications' API keys, one file each, as a Secret mounts them."""
     operator_keys: tuple[str, ...] = ()

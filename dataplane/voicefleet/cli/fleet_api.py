@@ -1,0 +1,96 @@
+"""A fleet's signaling as operators use it: by the fleet's own key, wherever the fleet is."""
+
+import ssl
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import aiohttp
+
+from voicefleet.cli.failure import Exit, Failure
+from voicefleet.cli.local import ready_file
+from voicefleet.net.key_file import KeyFile
+from voicefleet.net.watched_file import FirstLoadError
+
+SECONDS: Final = 10.0
+"""For one answer."""
+
+
+@dataclass(slots=True)
+class FleetApi:
+    """Requests to one fleet's signaling. Raises `Failure` for whatever is not a good answer."""
+
+    url: str
+    bearer: str
+    certificate: str = ""
+    """What to trust beside the system's, for https."""
+    _http: aiohttp.ClientSession | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> "FleetApi":
+        tls = ssl.create_default_context(cafile=self.certificate) if self.certificate else True
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls), timeout=aiohttp.ClientTimeout(total=SECONDS)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer to a request."""
+        assert self._http is not None, "entered"
+        headers = {"Authorization": f"Bearer {self.bearer}"}
+        try:
+            async with self._http.request(method, self.url + path, json=body, headers=headers) as answer:
+                told: dict[str, Any] = await answer.json(content_type=None) or {}
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise Failure(
+                f"signaling at {self.url} does not answer ({reason})", "see voicefleet doctor", Exit.UNREACHABLE
+            ) from None
+        if status >= 400:
+            raise _refused(status, self.url, str(told.get("error", {}).get("message", "")))
+        return told
+
+
+def _refused(status: int, url: str, message: str) -> Failure:
+    said = message.rstrip(".") or f"status {status}"
+    match status:
+        case 401 | 403:
+            return Failure(f"{url} refuses the key: {said}", "give the fleet's own key ring", Exit.FORBIDDEN)
+        case 404:
+            return Failure(said, exit=Exit.NOT_FOUND)
+        case 400 | 422:
+            return Failure(said, exit=Exit.USAGE)
+    return Failure(f"{url} answers {status}: {said}", "see voicefleet doctor")
+
+
+def target(url: str, key_file: Path | None) -> FleetApi:
+    """The fleet that the command line means."""
+    if url:
+        if key_file is None:
+            raise Failure("--url needs --key-file", "give the fleet's key ring: operators have it", Exit.USAGE)
+        return FleetApi(url.rstrip("/"), bearer_of(key_file))
+    running = ready_file.running()
+    if not running:
+        raise Failure("no fleet runs here", "start one with voicefleet up, or give --url", Exit.UNREACHABLE)
+    return of_ready_file(running[0])
+
+
+def of_ready_file(ready: ready_file.ReadyFile) -> FleetApi:
+    """A fleet on this machine."""
+    return FleetApi(ready.base_url.removesuffix("/v1"), bearer_of(ready.key_file), ready.certificate)
+
+
+def bearer_of(key_file: Path) -> str:
+    """What opens the doors for operators, by the fleet's key ring."""
+    try:
+        return KeyFile(key_file).value.minting(time.time()).api_bearer
+    except FirstLoadError as error:
+        raise Failure(str(error), "give the fleet's key ring with --key-file", Exit.INVALID) from None

@@ -1,0 +1,50 @@
+"""How commands speak: lines and tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from voicefleet.cli.failure import Failure
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    print(line, flush=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+
+
+def say_failure(failure: Failure, *, as_json: bool) -> None:
+    """Why a command failed."""
+    if as_json:
+        error = {"message": failure.what, "nextStep": failure.next_step, "exit": int(failure.exit)}
+        print(json.dumps({"error": error}, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(f"voicefleet: {failure.sentence()}", file=sys.stderr)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Any:
+    """A table for people, to be shown by `show`."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        numeric = bool(rows) and all(isinstance(row[columns.index(column)], int | float) for row in rows)
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*("-" if cell is None or cell == "" else str(cell) for cell in row))
+    return made
+
+
+def show(*things: Any) -> None:
+    """Print tables; in a pipe as wide as they are, without colour."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    for thing in things:
+        console.print(thing)

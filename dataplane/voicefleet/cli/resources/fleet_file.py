@@ -1,0 +1,222 @@
+"""A fleet's file: its objects, typed, or everything that is wrong with them, each with line and column."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from voicefleet.cli.failure import Exit, Failure
+from voicefleet.cli.resources.schema_check import Problem, problems, with_defaults
+from voicefleet.cli.resources.yaml_source import Document, Place, YamlError, documents
+from voicefleet.net.setting_fields import near_miss
+from voicefleet_operator.api.crds import definition
+from voicefleet_operator.api.kinds import API_VERSION, KINDS
+from voicefleet_operator.api.parts import Part
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+LONGEST_NAME: Final = 253
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong in a file."""
+
+    place: Place
+    about: str
+    """Kind and name of the object, where that is known."""
+    field: str
+    message: str
+    warning: bool = False
+    """Not refused by a cluster, but probably not meant."""
+
+    def sentence(self) -> str:
+        """Without its place."""
+        subject = " ".join(filter(None, (self.about, self.field)))
+        return f"{subject} {self.message}" if subject else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object of a fleet."""
+
+    kind: str
+    name: str
+    spec: Part
+    document: dict[str, Any]
+    """As it was written."""
+    place: Place
+
+    @property
+    def title(self) -> str:
+        """How a person calls it."""
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFile:
+    """What a file says, and what is wrong with it."""
+
+    objects: tuple[Object, ...]
+    findings: tuple[Finding, ...]
+    secrets: Mapping[str, Mapping[str, bytes]]
+    """Secrets that stand in the same file, by name; only local mode reads them."""
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What a cluster would refuse."""
+        return tuple(each for each in self.findings if not each.warning)
+
+
+Old = Mapping[tuple[str, str], dict[str, Any]]
+"""Documents that are there already, by kind and name: some fields must not change."""
+NOTHING: Final[Old] = {}
+
+
+def read_file(path: FilePath) -> str:
+    """The text of a file, or the reason why there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Failure(f"{path} does not exist", "give the fleet's file with -f", Exit.INVALID) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Failure(f"{path} cannot be read: {reason}", "give the fleet's file with -f", Exit.INVALID) from None
+
+
+def parse(text: str, old: Old = NOTHING) -> FleetFile:
+    """Read and check a file as the API server would check its objects."""
+    try:
+        read = documents(text)
+    except YamlError as error:
+        return FleetFile((), (Finding(error.place, "", "", f"is not YAML: {error.reason}"),), {})
+    objects: list[Object] = []
+    findings: list[Finding] = []
+    secrets: dict[str, dict[str, bytes]] = {}
+    for document in _flattened(read):
+        if _is_secret(document.value):
+            _read_secret(document, secrets, findings)
+            continue
+        good = _object(document, old, findings)
+        if good is not None:
+            objects.append(good)
+    if not read:
+        findings.append(Finding(Place(1, 1), "", "", "there is no object in the file"))
+    findings += _references(objects)
+    return FleetFile(tuple(objects), tuple(sorted(findings, key=lambda each: each.place)), secrets)
+
+
+def _flattened(read: list[Document]) -> Iterator[Document]:
+    """A List is as good as several documents."""
+    for document in read:
+        value = document.value
+        if isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list):
+            for index, item in enumerate(value["items"]):
+                at = ("items", index)
+                places = {path[2:]: place for path, place in document.places.items() if path[:2] == at}
+                yield Document(item, places)
+        else:
+            yield document
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("apiVersion") == "v1" and value.get("kind") == "Secret"
+
+
+def _read_secret(document: Document, secrets: dict[str, dict[str, bytes]], findings: list[Finding]) -> None:
+    value = document.value
+    name = value["metadata"].get("name") if isinstance(value.get("metadata"), dict) else None
+    entries: dict[str, bytes] = {}
+    for field in ("data", "stringData"):
+        part = value.get(field) or {}
+        for key, text in part.items() if isinstance(part, dict) else ():
+            try:
+                entries[key] = text.encode() if field == "stringData" else base64.b64decode(text, validate=True)
+            except (AttributeError, TypeError, ValueError):
+                said = f"must be {'text' if field == 'stringData' else 'base64'}"
+                findings.append(Finding(document.place((field, key)), f"Secret {name}", f"{field}.{key}", said))
+    if isinstance(name, str):
+        secrets[name] = entries
+
+
+def _object(document: Document, old: Old, findings: list[Finding]) -> Object | None:
+    value, start = document.value, document.place(())
+    if not isinstance(value, dict):
+        findings.append(Finding(start, "", "", "an object must be a mapping with apiVersion, kind, metadata and spec"))
+        return None
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if version != API_VERSION or not isinstance(kind, str) or kind not in KINDS:
+        findings.append(_foreign(document, kind, version))
+        return None
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        said = "is missing" if name is None else f"is {name!r}; allowed: a-z, 0-9, - and . only"
+        findings.append(Finding(document.place(("metadata", "name")), str(kind), "metadata.name", said))
+        return None
+    schema = _schema(kind)
+    filled = with_defaults({name: part for name, part in value.items() if name != "status"}, schema)
+    before = old.get((kind, name))
+    wrong = problems(filled, schema, with_defaults(before, schema) if before is not None else None)
+    title = f"{kind} {name}"
+    findings += [Finding(document.place(each.path), title, _field(each), each.message) for each in wrong]
+    if wrong:
+        return None
+    spec = KINDS[kind].spec.model_validate(filled.get("spec", {}))
+    return Object(kind, name, spec, value, start)
+
+
+def _field(problem: Problem) -> str:
+    if not problem.rule:
+        return problem.field
+    return "" if not problem.path else f"{problem.field}:"
+
+
+def _foreign(document: Document, kind: Any, version: Any) -> Finding:
+    ours = [*KINDS]
+    if version == API_VERSION or (kind in KINDS and not isinstance(version, str)):
+        if kind in KINDS:
+            return Finding(document.place(("apiVersion",)), str(kind), "apiVersion", f"is missing; it is {API_VERSION}")
+        meant = near_miss(str(kind), ours)
+        hint = f"did you mean {meant}?" if meant else f"known: {', '.join(ours)}"
+        return Finding(document.place(("kind",)), "", "kind", f"is {kind}; {hint}" if kind else f"is missing; {hint}")
+    if kind in KINDS:
+        return Finding(document.place(("apiVersion",)), str(kind), "apiVersion", f"is {version}; it is {API_VERSION}")
+    said = f"{kind or 'an object'} of {version or 'no apiVersion'} is not voicefleet's and is not checked"
+    return Finding(document.place(()), "", "", said, warning=bool(kind and version))
+
+
+def _references(objects: list[Object]) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
+    for each in objects:
+        key = (each.kind, each.name)
+        if key in seen:
+            yield Finding(each.place, each.title, "", "stands twice in the file")
+        seen.add(key)
+    for each in objects:
+        for kind, name, field in _names(each):
+            if (kind, name) not in seen:
+                yield Finding(
+                    each.place, each.title, field, f"is {name}, and no {kind} of that name is in the file", warning=True
+                )
+
+
+def _names(each: Object) -> Iterator[tuple[str, str, str]]:
+    """Objects that an object names."""
+    fleet = getattr(each.spec, "fleet_ref", None)
+    if fleet is not None:
+        yield "VoiceFleet", fleet, "spec.fleetRef"
+    target = getattr(each.spec, "target_ref", None)
+    if target is not None:
+        yield target.kind, target.name, "spec.targetRef.name"
+
+
+@cache
+def _schema(kind: str) -> dict[str, Any]:
+    """The schema of a kind as the CRD has it, without the status, which users do not write."""
+    (version,) = definition(KINDS[kind])["spec"]["versions"]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    properties = {name: inner for name, inner in schema["properties"].items() if name != "status"}
+    return {**schema, "properties": properties}
