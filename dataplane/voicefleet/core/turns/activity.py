@@ -28,11 +28,13 @@ _KEEP: Final = 2
 class Activity:
     """Speech and silence of one caller."""
 
-    __slots__ = ("_recent", "_tonal", "_usual", "heard", "speaking", "began")
+    __slots__ = ("_recent", "_tonal", "_usual", "heard", "speaking", "began", "demand")
 
     def __init__(self) -> None:
         self._recent: deque[bool] = deque([False] * _OF, maxlen=_OF)
         self._usual = 0.0
+        self.demand = 1.0
+        """How much more than usual has to stand out to be speech."""
         self._tonal = 2 * _TONAL
         self.speaking = False
         self.began = 0.0
@@ -42,9 +44,11 @@ class Activity:
 
     def hear(self, sound: Sound, now: float) -> None:
         """The sound that ends now."""
-        clear = max(_CLEAR, _SHARE * self._usual)
+        clear = max(_CLEAR * self.demand, _SHARE * self._usual)
         voiced = sound.pitch > 0
-        speech = sound.contrast >= clear or (voiced and sound.contrast >= _VOICED and self._tonal < _TONAL)
+        speech = sound.contrast >= clear or (
+            voiced and sound.contrast >= _VOICED * self.demand and self._tonal < _TONAL
+        )
         if sound.contrast < clear:
             self._tonal += _LEARN * (voiced - self._tonal)
         recent = self._recent

@@ -40,6 +40,8 @@ class Patience:
     """After one that does not, or of which nothing is known."""
     cough: float = 0.07
     """Sound that is shorter begins no turn and ends no silence."""
+    follows: bool = True
+    """Whether the silence after a hanging phrase follows the caller's own pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class TurnDetector:
     def in_turn(self) -> bool:
         """Whether the caller has the turn."""
         return self._in_turn
+
+    def demand(self, factor: float) -> None:
+        """How much more than usual has to stand out of the noise to be speech."""
+        self._activity.demand = factor
 
     def hear(self, sound: Sound, now: float) -> TurnStarted | TurnEnded | None:
         """The sound that ends now; what it changes."""
@@ -119,6 +125,6 @@ class TurnDetector:
 
     def _hanging(self) -> float:
         hanging = self.patience.hanging
-        if len(self._pauses) < _TELLING:
+        if not self.patience.follows or len(self._pauses) < _TELLING:
             return hanging
         return min(max(_LONGER * max(self._pauses), _LEAST * hanging), _MOST * hanging)
