@@ -14,6 +14,7 @@ from voicefleet_operator.kube.endpoints import POD_MONITOR
 from voicefleet_operator.kube.lease import Leadership
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.controller import Controller
+from voicefleet_operator.reconcile.watched import watched
 from voicefleet_operator.settings import SettingError, Settings, read
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ async def operate(settings: Settings) -> None:
             watching = tasks.create_task(
                 kopf.operator(
                     registry=_registry(controller),
-                    settings=watches.settings(),
+                    settings=watches.settings(watched(here)),
                     standalone=True,
                     clusterwide=not settings.namespaces,
                     namespaces=settings.namespaces,
@@ -65,7 +66,8 @@ async def operate(settings: Settings) -> None:
 
 
 def _registry(controller: Controller) -> kopf.OperatorRegistry:
-    handlers = watches.registry(lambda document, gone: controller.seen(document, gone=gone))
+    kinds = watched(controller.context.here)
+    handlers = watches.registry(kinds, lambda document, gone: controller.seen(document, gone=gone))
     kopf.on.login(registry=handlers)(_login)
     return handlers
 

@@ -41,7 +41,8 @@ class Unavailable(KubernetesError):
 
 def from_status(what: str, status: int, message: str, retry_after: float | None) -> KubernetesError:
     """The error that an HTTP status stands for."""
-    if status == 404:
+    # Nothing can be made in a namespace that is being removed; what should be in it goes, too.
+    if status == 404 or (status == 403 and "because it is being terminated" in message):
         return NotFound(what, status, message)
     if status in (409, 410, 412):
         return Conflict(what, status, message)

@@ -8,6 +8,8 @@ from voicefleet_operator.api.voice_fleet import Keys
 
 ROTATE: Final = "voicefleet.dev/rotate"
 """The annotation on a VoiceFleet: each new value of it starts one rotation."""
+WAIT_FOR_A_KEY_ID: Final = 60.0
+"""Seconds between looks while all key ids still open something."""
 
 
 def rotation_due(ring: KeyRing, keys: Keys, now: float, asked: str, handled: str) -> bool:
@@ -28,8 +30,11 @@ def rotated(ring: KeyRing, keys: Keys, now: float, random: Callable[[int], bytes
     return kept.rotated(now, random, longest_session=keys.longest_call)
 
 
-def next_rotation(ring: KeyRing, keys: Keys) -> float | None:
-    """When `rotation_due` will say yes by itself."""
+def next_rotation(ring: KeyRing, keys: Keys, now: float, waiting: bool) -> float | None:
+    """When `rotation_due` should be asked again; `waiting` when somebody asked for one that could not be made yet."""
+    newest = max(key.mint_from for key in ring.keys)
+    if waiting:
+        return newest if newest > now else now + WAIT_FOR_A_KEY_ID
     if keys.rotate_every <= 0:
         return None
-    return max(key.mint_from for key in ring.keys) - PROPAGATION + keys.rotate_every
+    return newest - PROPAGATION + keys.rotate_every

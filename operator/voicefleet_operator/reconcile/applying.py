@@ -19,12 +19,10 @@ from voicefleet_operator.reconcile.store import Document, key_of, owner_uid
 APPLIED: Final = "voicefleet.dev/applied"
 
 
-async def bring_about(
-    context: Context, owner: Resource[Any, Any], manifests: Iterable[Manifest], keep: Iterable[str] = ()
-) -> list[str]:
+async def bring_about(context: Context, owner: Resource[Any, Any], manifests: Iterable[Manifest]) -> list[str]:
     """Apply the manifests and remove what else the owner controls; gives what the API server refused, in its words.
 
-    `keep` are kinds of which nothing is removed: Secrets, which are made once.
+    Secrets are neither: they are made once.
     """
     refused: list[str] = []
     wanted = set()
@@ -37,7 +35,7 @@ async def bring_about(
             refused.append(f"{manifest['kind']} {manifest['metadata']['name']}: {error.message}")
     for document in list(context.store.owned(owner.uid)):
         kind = document["kind"]
-        if kind in OWNED and kind not in keep and key_of(document) not in wanted:
+        if kind in (*OWNED, POD_MONITOR.kind) and key_of(document) not in wanted:
             await remove(context, document)
     return refused
 
@@ -62,9 +60,7 @@ async def _apply(context: Context, owner: Resource[Any, Any], manifest: Manifest
         raise Conflict(f"apply {name}", 409, "it belongs to somebody else; rename this object or remove that one")
     if present is not None and _is_as_left(manifest, present):
         return
-    made = await context.cluster.apply(manifest)
-    if manifest["kind"] != POD_MONITOR.kind:
-        context.saw(made)
+    context.saw(await context.cluster.apply(manifest))
 
 
 def _marked(manifest: Manifest) -> Manifest:

@@ -14,7 +14,6 @@ from typing import Any, Final
 from voicefleet_operator.api.conditions import ConditionType, condition
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.kube.cluster import Cluster
-from voicefleet_operator.kube.endpoints import CUSTOM
 from voicefleet_operator.kube.errors import Conflict, Forbidden, KubernetesError, NotFound, Unavailable
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.context import Again, Context
@@ -25,6 +24,7 @@ from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document, Key, Store, key_of, owner_uid
 from voicefleet_operator.reconcile.transceiver_shard import reconcile_shard
 from voicefleet_operator.reconcile.voice_fleet import reconcile_fleet
+from voicefleet_operator.reconcile.watched import watched
 from voicefleet_operator.reconcile.work_queue import WorkQueue
 
 WORKERS: Final = 8
@@ -113,15 +113,16 @@ class Controller:
 
     async def relist(self) -> None:
         """Find out what went while no watch was looking."""
-        for endpoint in CUSTOM.values():
+        for endpoint, selector in watched(self.context.here):
+            before = {key_of(each) for each in self.context.store.all(endpoint.kind)}
             there: set[Key] = set()
             for namespace in self.context.namespaces or (None,):
-                for item in await self.context.cluster.list(endpoint, namespace):
+                for item in await self.context.cluster.list(endpoint, namespace, selector):
                     document = {**item, "apiVersion": endpoint.api_version, "kind": endpoint.kind}
                     there.add(key_of(document))
                     self.seen(document)
-            for document in list(self.context.store.all(endpoint.kind)):
-                if key_of(document) not in there:
+            for key in sorted(before - there):  # what came since then is in no answer, and there all the same
+                if (document := self.context.store.get(*key)) is not None:
                     self.seen(document, gone=True)
 
     def _wake_those_concerned(self, key: Key, document: Document, gone: bool) -> None:

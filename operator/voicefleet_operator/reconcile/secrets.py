@@ -65,8 +65,8 @@ async def _key_ring(context: Context, fleet: Fleet, now: float) -> Made:
         data = {**secret["data"], RING: _base64(ring.dump())}
         context.saw(await context.cluster.replace({**secret, "data": data}))
         handled = asked
-    following = next_rotation(ring, fleet.spec.keys)
-    again = LOOK_AGAIN if following is None else min(max(1.0, following - now), LOOK_AGAIN)
+    following = next_rotation(ring, fleet.spec.keys, now, waiting=asked not in ("", handled))
+    again = LOOK_AGAIN if following is None else min(max(0.1, following - now), LOOK_AGAIN)
     return Made(max(key.mint_from for key in ring.keys), handled, again)
 
 

@@ -42,6 +42,16 @@ def _free_port() -> int:
         return port
 
 
+_AUDIT: Final = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, userGroups: [system:serviceaccounts]}
+- {level: None}
+"""
+
+
 class ControlPlane:
     """The processes, and how to reach them; each can be killed and started again at its address."""
 
@@ -56,7 +66,13 @@ class ControlPlane:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (folder / "sa.key").write_bytes(pem)
         (folder / "tokens.csv").write_text(f'{self._token},tester,tester,"system:masters"\n')
+        (folder / "audit.yaml").write_text(_AUDIT)
         self.kubeconfig = self.make_kubeconfig("admin", self._token)
+
+    @property
+    def audit_log(self) -> Path:
+        """What service accounts asked of the API server, one event a line."""
+        return self.folder / "audit.log"
 
     @property
     def url(self) -> str:
@@ -102,6 +118,10 @@ class ControlPlane:
             f"--service-account-signing-key-file={self.folder / 'sa.key'}",
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
+            # As OpenShift has it: who sets owners must be allowed to.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+            f"--audit-policy-file={self.folder / 'audit.yaml'}",
+            f"--audit-log-path={self.audit_log}",
             "--endpoint-reconciler-type=none",
             "--allow-privileged=true",
             "--profiling=false",

@@ -8,22 +8,24 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.facts import eventually
 from tests.support.kubernetes.control_plane import ControlPlane
 
 START_SECONDS = 120.0
 PROJECT = Path(__file__).parents[3]
+ROLES = PROJECT / "rbac"
 
 
 class OperatorProcess:
-    """One operator, responsible for some namespaces or for all."""
+    """One operator, responsible for some namespaces or for all; it may do what its roles allow, and nothing else."""
 
     def __init__(self, plane: ControlPlane, name: str, namespaces: Sequence[str] = (), lease: str = "") -> None:
         self.log = plane.log(name)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("VOICEFLEET_")}
         environment |= {
-            "KUBECONFIG": str(plane.kubeconfig),
+            "KUBECONFIG": str(allowed(plane, name, namespaces)),
             "PYTHONPATH": os.pathsep.join((str(PROJECT / "operator"), str(PROJECT / "dataplane"))),
             "VOICEFLEET_IMAGE": "registry.example/voicefleet:0.1.0",
             "VOICEFLEET_NAMESPACES": ",".join(namespaces),
@@ -57,6 +59,43 @@ class OperatorProcess:
         if self.running:
             self._process.send_signal(number)
         return await asyncio.to_thread(self._process.wait, 60)
+
+
+def allowed(plane: ControlPlane, name: str, namespaces: Sequence[str] = ()) -> Path:
+    """A kubeconfig of an account with the operator's generated roles, bound as an installation of that scope does."""
+    home = "default"
+    plane.apply(_account(name, home))
+    ran = [plane.kubectl("apply", "--server-side", "-n", home, "-f", str(ROLES / "lease.yaml"))]
+    bindings = [_binding("RoleBinding", name, home, "Role", "voicefleet-operator-lease")]
+    if namespaces:
+        ran.append(plane.kubectl("apply", "--server-side", "-f", str(ROLES / "nodes.yaml")))
+        bindings.append(_binding("ClusterRoleBinding", name, home, "ClusterRole", "voicefleet-operator-nodes"))
+    else:
+        ran.append(plane.kubectl("apply", "--server-side", "-f", str(ROLES / "cluster.yaml")))
+        bindings.append(_binding("ClusterRoleBinding", name, home, "ClusterRole", "voicefleet-operator"))
+    for each in namespaces:
+        ran.append(plane.kubectl("apply", "--server-side", "-n", each, "-f", str(ROLES / "namespace.yaml")))
+        bindings.append(_binding("RoleBinding", name, home, "Role", "voicefleet-operator", each))
+    assert all(each.returncode == 0 for each in ran), [each.stderr for each in ran]
+    plane.apply(*bindings)
+    token = plane.kubectl("create", "token", name, "-n", home, "--duration=24h")
+    assert token.returncode == 0, token.stderr
+    return plane.make_kubeconfig(name, token.stdout.strip())
+
+
+def _account(name: str, namespace: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+
+
+def _binding(kind: str, account: str, home: str, role_kind: str, role: str, namespace: str = "") -> dict[str, Any]:
+    place = {} if kind == "ClusterRoleBinding" else {"namespace": namespace or home}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": f"{account}-{role}", **place},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": home}],
+    }
 
 
 @asynccontextmanager

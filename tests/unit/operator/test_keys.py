@@ -21,10 +21,10 @@ def due(some: KeyRing, keys: Keys, now: float, asked: str = "", handled: str = "
 
 
 def test_a_key_is_due_a_week_after_the_last_one_and_not_before() -> None:
-    at = next_rotation(ring(), WEEKLY)
+    at = next_rotation(ring(), WEEKLY, START, waiting=False)
     assert at == START - PROPAGATION + 7 * DAY
     assert not due(ring(), WEEKLY, at - 1) and due(ring(), WEEKLY, at)
-    assert not due(ring(), BY_HAND, START + 1000 * DAY) and next_rotation(ring(), BY_HAND) is None
+    assert not due(ring(), BY_HAND, START + 1000 * DAY) and next_rotation(ring(), BY_HAND, START, waiting=False) is None
 
 
 def test_an_annotation_asks_once() -> None:
@@ -36,7 +36,8 @@ def test_an_annotation_asks_once() -> None:
 def test_while_a_new_key_is_on_its_way_no_other_is_made() -> None:
     twice = rotated(ring(), WEEKLY, START + 10, Random(2).randbytes)
     assert not due(twice, WEEKLY, START + 20, asked="now")
-    assert due(twice, WEEKLY, START + 10 + PROPAGATION, asked="now")
+    again = next_rotation(twice, WEEKLY, START + 20, waiting=True)
+    assert again == START + 10 + PROPAGATION and due(twice, WEEKLY, again, asked="now")
 
 
 def test_a_year_of_rotations_never_runs_out_of_ids_and_every_call_keeps_its_key() -> None:
