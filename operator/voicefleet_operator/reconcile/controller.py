@@ -122,8 +122,8 @@ class Controller:
                     there.add(key_of(document))
                     self.seen(document)
             for key in sorted(before - there):  # what came since then is in no answer, and there all the same
-                if (document := self.context.store.get(*key)) is not None:
-                    self.seen(document, gone=True)
+                if (left := self.context.store.get(*key)) is not None:
+                    self.seen(left, gone=True)
 
     def _wake_those_concerned(self, key: Key, document: Document, gone: bool) -> None:
         kind, namespace, name = key
