@@ -113,6 +113,16 @@ def test_all_checks_run_even_when_the_first_finds_something(project: ProjectCopy
     assert ran.status == 1
 
 
+def test_a_page_that_links_nowhere_or_shows_a_fleet_that_no_cluster_takes_is_named(project: ProjectCopy) -> None:
+    project.replace("docs/index.md", "(architecture.md)", "(artichoke.md)")
+    line = project.replace("docs/how-to/data-residency.md", "    defaultRegion: eu-central", "    defualtRegion: here")
+    ran = project.run(CHECKS, "docs")
+    assert ran.status == 1
+    assert any(each.startswith("docs: docs: ") and "artichoke.md" in each for each in ran.lines), ran.lines
+    wrong = f"docs: docs/how-to/data-residency.md:{line}: "
+    assert any(each.startswith(wrong) and "defualtRegion" in each for each in ran.lines), ran.lines
+
+
 def test_a_project_without_findings_passes(project: ProjectCopy) -> None:
     ran = project.run(CHECKS, "locks", "generated")
     assert ran.lines[-1].startswith("locks, generated: no findings in ")
@@ -121,5 +131,6 @@ def test_a_project_without_findings_passes(project: ProjectCopy) -> None:
 
 def test_a_check_that_does_not_exist_is_refused_with_those_that_do(project: ProjectCopy) -> None:
     ran = project.run(CHECKS, "spelling")
-    assert "there is no check 'spelling'; there are: types, imports, lint, format, generated, locks" in ran.lines[-1]
+    every = "types, imports, lint, format, generated, locks, docs"
+    assert f"there is no check 'spelling'; there are: {every}" in ran.lines[-1]
     assert ran.status == 2
