@@ -53,6 +53,10 @@ class InternalApi:
     DRAIN: Final = "/v1/drain"
 
 
+OPERATOR_KEY: Final = "Voicefleet-Authorization"
+"""Header in the place of Authorization where an API server, which keeps that for itself, is before signaling."""
+
+
 class HealthPath:
     """Where every service answers on its health port."""
 

@@ -22,6 +22,7 @@ from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.client_places import ClientPlaces
 from voicefleet.services.signaling.console_door import ConsoleDoor
+from voicefleet.services.signaling.fleet_door import FleetDoor, Surroundings
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.front_door import front_door
 from voicefleet.services.signaling.live_calls import LiveCalls
@@ -111,6 +112,7 @@ async def signaling(
             OpenAIDoor(desk),
             WhipDoor(desk, ice_servers),
             SteeringDoor(desk, steering, operators, ice_servers),
+            FleetDoor(desk, directory, client, operators, Surroundings(lambda: RING.fleet, lambda: None)),
             ConsoleDoor(desk, directory, operators, keys is None),
         )
         app = application(doors, open_mode=keys is None)

@@ -12,6 +12,8 @@ import typer
 
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say_failure
+from voicefleet.cli.target import Target
+from voicefleet.cli.target_options import about_a_fleet
 from voicefleet.contract import Port
 
 app = typer.Typer(
@@ -96,14 +98,61 @@ def check(
 
 
 @app.command()
+@about_a_fleet
+def status(
+    which: Target,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it on the screen, and up to date.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show pools and shards: calls, capacity, set-up time, loss."""
+    from voicefleet.cli.status import status
+
+    status(which, watch=watch, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
+def calls(which: Target, as_json: AsJson = False) -> None:
+    """List the live calls."""
+    from voicefleet.cli.calls import calls
+
+    calls(which, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
+def call(
+    which: Target, id: Annotated[str, typer.Argument(help="The call, as `calls` lists it.")], as_json: AsJson = False
+) -> None:
+    """Say where a call runs, what its set-up took, and how it is now."""
+    from voicefleet.cli.calls import call
+
+    call(which, id, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
 def trace(
+    which: Target,
     address: Annotated[str, typer.Argument(help="A client's IP address.")],
-    url: Annotated[str, typer.Option(help="Signaling; without it, the fleet that runs on this machine.")] = "",
-    key_file: Annotated[Path | None, typer.Option(help="The fleet's key ring, for --url.")] = None,
     place: Annotated[str, typer.Option(metavar="LAT,LONG", help="Suppose that the client is there.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Say where calls of an address would go, and why."""
     from voicefleet.cli.trace import trace
 
-    trace(address, url, key_file, place, as_json=as_json)
+    trace(which, address, place, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
+def drain(
+    which: Target,
+    name: Annotated[str, typer.Argument(help="A relay or transceiver, as `status --json` and the directory name it.")],
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its calls to end; 0 does not wait.")] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Have a relay or transceiver take no more calls, and replace it when those that it has have ended."""
+    from voicefleet.cli.drain import drain
+
+    drain(which, name, wait=wait, as_json=as_json)

@@ -71,18 +71,6 @@ def _refused(status: int, url: str, message: str) -> Failure:
     return Failure(f"{url} answers {status}: {said}", "see voicefleet doctor")
 
 
-def target(url: str, key_file: Path | None) -> FleetApi:
-    """The fleet that the command line means."""
-    if url:
-        if key_file is None:
-            raise Failure("--url needs --key-file", "give the fleet's key ring: operators have it", Exit.USAGE)
-        return FleetApi(url.rstrip("/"), bearer_of(key_file))
-    running = ready_file.running()
-    if not running:
-        raise Failure("no fleet runs here", "start one with voicefleet up, or give --url", Exit.UNREACHABLE)
-    return of_ready_file(running[0])
-
-
 def of_ready_file(ready: ready_file.ReadyFile) -> FleetApi:
     """A fleet on this machine."""
     return FleetApi(ready.base_url.removesuffix("/v1"), bearer_of(ready.key_file), ready.certificate)

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from voicefleet.cli.failure import Failure
@@ -48,3 +49,25 @@ def show(*things: Any) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     for thing in things:
         console.print(thing)
+
+
+class Screen:
+    """What a live view shows."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+
+    def update(self, *things: Any) -> None:
+        """Show these instead of what was there."""
+        from rich.console import Group
+
+        self._live.update(Group(*things), refresh=True)
+
+
+@contextmanager
+def live() -> Iterator[Screen]:
+    """A view that is drawn anew in its place, until the context ends."""
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as made:
+        yield Screen(made)

@@ -1,27 +1,26 @@
 """`voicefleet trace ADDRESS`: asks signaling where calls of an address would go, and prints the answer in words."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 from voicefleet.cli.failure import Exit, Failure
-from voicefleet.cli.fleet_api import FleetApi, target
 from voicefleet.cli.output import say, say_json
+from voicefleet.cli.target import Target, choose
 
 
-def trace(address: str, url: str, key_file: Path | None, place: str, *, as_json: bool) -> None:
+def trace(target: Target, address: str, place: str, *, as_json: bool) -> None:
     """Print the explanation."""
     question: dict[str, Any] = {"address": address} | ({"place": _place(place)} if place else {})
-    told = asyncio.run(_ask(target(url, key_file), question))
+    told = asyncio.run(_ask(target, question))
     if as_json:
         say_json(told)
     else:
         say("\n".join(told["explanation"]))
 
 
-async def _ask(api: FleetApi, question: dict[str, Any]) -> dict[str, Any]:
-    async with api:
-        return await api.ask("POST", "/v1/steering/explain", question)
+async def _ask(target: Target, question: dict[str, Any]) -> dict[str, Any]:
+    async with choose(target) as fleet:
+        return await fleet.ask("POST", "/v1/steering/explain", question)
 
 
 def _place(text: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ Document = dict[str, Any]
 FIELD_MANAGER: Final = "voicefleet-operator"
 SECONDS: Final = 15.0
 """For one request; a slower answer is none."""
+NO_HEADERS: Final[Mapping[str, str]] = {}
 PAGE: Final = 500
 """Objects in one answer to a list."""
 
@@ -33,11 +34,13 @@ class Cluster:
         """How many there were; an idle operator makes none."""
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> "Cluster":
-        """By a kubeconfig file, or as the pod that this runs in."""
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> "Cluster":
+        """By a kubeconfig file and one of its contexts, or as the pod that this runs in."""
         configuration = Configuration()
         if kubeconfig is not None:
-            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
         else:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = 32
@@ -101,6 +104,13 @@ class Cluster:
         answer = await self._ask("GET", f"/apis/{endpoint.api_version}", missing={})
         return any(each.get("name") == endpoint.plural for each in answer.get("resources", ()))
 
+    async def through_service(
+        self, namespace: str, service: str, method: str, path: str, body: Document | None, headers: Mapping[str, str]
+    ) -> Document:
+        """What a Service's HTTP server answers, by way of the API server: it takes `services/proxy`, and no tunnel."""
+        way = f"/api/v1/namespaces/{namespace}/services/http:{service}:http/proxy{path}"
+        return await self._ask(method, way, body, headers=headers)
+
     async def _ask(
         self,
         method: str,
@@ -109,14 +119,15 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         missing: Document | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Document:
         what = f"{method} {path}"
         self.requests["read" if method == "GET" else "write"] += 1
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        header = {"Accept": "application/json", "Content-Type": content_type, **headers}
         pairs = [(key, value) for key, value in (query or {}).items() if value]
         try:
             request = await self._client.param_serialize(
-                method, path, query_params=pairs, header_params=headers, body=body, auth_settings=["BearerToken"]
+                method, path, query_params=pairs, header_params=header, body=body, auth_settings=["BearerToken"]
             )
             answer = await self._client.call_api(*request, _request_timeout=SECONDS)
             content = await answer.read()  # type: ignore[no-untyped-call]

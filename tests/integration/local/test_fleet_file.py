@@ -1,15 +1,14 @@
 """`voicefleet up -f`: the file's pools and shards run, and changes of the file are followed while calls go on."""
 
-import asyncio
 import json
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from tests.support.aiortc_caller import aiortc_caller
 from tests.support.facts import DEADLINE, eventually
 from tests.support.local_fleet import RunningFleet, local_fleet
+from tests.support.voicefleet_command import run
 from voicefleet.net.port_holder import Holder, port_holder
 
 
@@ -125,16 +124,3 @@ async def test_after_a_sudden_death_the_next_start_works_on_the_same_ports(tmp_p
     async with local_fleet(tmp_path, file=file) as fleet, aiortc_caller() as caller:
         await fleet.call(caller)
         await caller.hears_its_tone()
-
-
-async def run(*arguments: str) -> tuple[int, str]:
-    """A command that ends by itself: its status, and all that it said."""
-    command = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("voicefleet")),
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await asyncio.wait_for(command.communicate(), DEADLINE)
-    assert command.returncode is not None
-    return command.returncode, output.decode()

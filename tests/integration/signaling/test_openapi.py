@@ -41,6 +41,10 @@ async def test_the_document_names_every_path_that_is_served() -> None:
             "/v1/realtime/client_secrets": ["post"],
             "/v1/relays": ["get"],
             "/v1/steering/explain": ["post"],
+            "/v1/fleet": ["get"],
+            "/v1/fleet/calls": ["get"],
+            "/v1/fleet/calls/{id}": ["get"],
+            "/v1/fleet/transceivers/{id}/drain": ["post"],
             "/whip": ["options", "post"],
             "/whip/{call_id}": ["delete", "options", "patch"],
         }

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -22,6 +23,17 @@ LOOK_AT_CALLS: Final = 0.5
 """Seconds between questions to a draining transceiver for how many calls it still has."""
 KEEPS_ENDING: Final = 5.0
 """Seconds beyond its deadline after which a draining process is ended whatever it does."""
+
+
+REQUESTS: Final = "drain"
+"""A directory beside the keys: a file in it asks for the process of that name to drain."""
+
+
+def request_drain(directory: Path, name: str) -> None:
+    """Ask the fleet whose files are in this directory to drain a process."""
+    above = directory / REQUESTS
+    above.mkdir(mode=0o700, exist_ok=True)
+    (above / name).touch()
 
 
 class LocalFleet:
@@ -70,6 +82,7 @@ class LocalFleet:
     async def run(self) -> None:
         """Do what is to be done, whenever something has changed."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._requests(tasks))
             while True:
                 self._look.clear()
                 decision = decide([*self._wanted.values()], self._instances.values())
@@ -83,6 +96,18 @@ class LocalFleet:
                     self._settled_once = True
                     self._on_settled()
                 await self._look.wait()
+
+    async def _requests(self, tasks: asyncio.TaskGroup) -> None:
+        """Drain what somebody asks for; what is missing then is started."""
+        while True:
+            for path in (self._material.directory / REQUESTS).glob("*"):
+                path.unlink()
+                instance = self._instances.get(path.name)
+                if instance is not None and not instance.draining:
+                    self._instances[instance.name] = replace(instance, draining=True)
+                    tasks.create_task(self._drain(instance))
+                    self._look.set()
+            await asyncio.sleep(LOOK_AT_CALLS)
 
     def _quiet(self) -> bool:
         return all(each.ready or each.draining for each in self._instances.values())

@@ -25,6 +25,7 @@ from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
 from voicefleet.services.signaling.client_places import ClientPlaces
 from voicefleet.services.signaling.console_door import ConsoleDoor
+from voicefleet.services.signaling.fleet_door import FleetDoor, Surroundings
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.front_door import front_door, https
 from voicefleet.services.signaling.live_calls import LiveCalls
@@ -92,10 +93,12 @@ async def serve(settings: SignalingSettings) -> None:
         other_regions=settings.regions(),
     )
     operators = Operators(desk, ring, frozenset(settings.operator_keys))
+    surroundings = Surroundings(lambda: ring().fleet, lambda: link.state, followed)
     doors = (
         OpenAIDoor(desk),
         WhipDoor(desk, settings.ice_servers),
         SteeringDoor(desk, steering, operators, settings.ice_servers),
+        FleetDoor(desk, reader.directory, client, operators, surroundings),
         *((ConsoleDoor(desk, reader.directory, operators, keys is None),) if settings.console else ()),
     )
     stopping = asyncio.Event()

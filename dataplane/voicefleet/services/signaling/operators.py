@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from voicefleet.contract import OPERATOR_KEY
 from voicefleet.services.signaling.front_desk import FrontDesk
 from voicefleet.services.signaling.problems import Problem
 from voicefleet.wire.keyring import KeyRing
@@ -22,7 +23,8 @@ class Operators:
 
     def check(self, request: web.Request) -> None:
         """Raises a 401 or 403 for anybody else."""
-        scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+        authorization = request.headers.get(OPERATOR_KEY, request.headers.get("Authorization", ""))
+        scheme, _, presented = authorization.partition(" ")
         if scheme.lower() == "bearer" and any(
             hmac.compare_digest(presented.strip().encode(), key.api_bearer.encode()) for key in self.ring().keys
         ):

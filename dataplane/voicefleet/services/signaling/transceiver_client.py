@@ -99,6 +99,15 @@ class TransceiverClient:
         """What is known of a call now."""
         return await self._ask("GET", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 200)
 
+    async def list(self, api: str) -> list[dict[str, Any]]:
+        """Its live calls, with their ages."""
+        calls: list[dict[str, Any]] = (await self._ask("GET", api + InternalApi.SESSIONS, None, 200))["calls"]
+        return calls
+
+    async def drain(self, api: str) -> dict[str, Any]:
+        """Have it take no more calls; what is left there."""
+        return await self._ask("POST", api + InternalApi.DRAIN, None, 200)
+
     async def end(self, api: str, call_id: str) -> None:
         """End a call."""
         await self._ask("DELETE", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 204)
