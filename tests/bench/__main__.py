@@ -1,9 +1,10 @@
-"""`scripts/bench [NAME] [--quick] [--json FILE]`: runs one bench, or lists them."""
+"""`scripts/bench [NAME[.PART]] [--quick] [--json FILE]`: runs one bench or a part of it, or lists them."""
 
 import argparse
 import importlib
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -20,6 +21,12 @@ class Bench(Protocol):
         """Measure; a quick run ends within 50 s."""
 
 
+class InParts(Protocol):
+    """What a module offers as well if its parts can be measured one at a time."""
+
+    PARTS: dict[str, Callable[[bool], Report]]
+
+
 def load(name: str) -> Bench:
     """The bench of that name."""
     return cast(Bench, importlib.import_module(f"{bench.__name__}.{name}"))
@@ -34,7 +41,7 @@ def names() -> list[str]:
 def main() -> int:
     """Measure what the command line names; the status is 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure one part beside its yardstick.")
-    parser.add_argument("name", nargs="?", help="without it: list the benches")
+    parser.add_argument("name", nargs="?", help="without it: list the benches; NAME.PART where a bench has parts")
     parser.add_argument("--quick", action="store_true", help="end within 50 s, perhaps less exact")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there as well")
     arguments = parser.parse_args()
@@ -43,11 +50,15 @@ def main() -> int:
         for name in known:
             print(f"{name:<16} {load(name).TITLE}")
         return 0
-    if arguments.name not in known:
-        parser.error(f"there is no bench '{arguments.name}'; there are: {', '.join(known) or 'none yet'}")
+    name, _, part = arguments.name.partition(".")
+    if name not in known:
+        parser.error(f"there is no bench '{name}'; there are: {', '.join(known) or 'none yet'}")
+    parts = cast(InParts, load(name)).PARTS if hasattr(load(name), "PARTS") else {}
+    if part and part not in parts:
+        parser.error(f"'{name}' has no part '{part}'; it has: {', '.join(parts) or 'none'}")
     before = machine()
-    report = load(arguments.name).run(arguments.quick)
-    print(load(arguments.name).TITLE)
+    report = (parts[part] if part else load(name).run)(arguments.quick)
+    print(load(name).TITLE)
     print("on " + ", ".join(f"{key} {value}" for key, value in before.items()))
     print(report.text())
     if arguments.json is not None:

@@ -4,14 +4,16 @@ The server has one core, the callers (tests/clients/pion/load, a spinning thread
 another. A number of calls is held if the server takes less than 80% of its core, no frame is lost either way, and, of
 ours, the 99th percentile of the sending clock's error is at most 2 ms. Stock aiortc and Pion need only keep what they
 are given: their clocks are shown, not judged. Frames carry numbers where the server passes them through; arrival times
-are the kernel's. The search goes up until a number is not held twice, and what is reported was held for a window.
+are the kernel's. Our callers are behind a relay, as in a fleet: the generator speaks the hop's protocol and bundles
+what comes within 0.1 ms, as a relay does; Pion's and aiortc's have sockets of their own, as ours have in a second
+measurement. The search goes up until a number is not held twice, and what is reported was held for a window.
 """
 
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +21,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.report import Bar, Report, Row
-from tests.bench.transceiver_load import Callers, Meter, Running, Server, callers, pion, stock, transceiver
+from tests.bench.transceiver_load import (
+    Callers,
+    Meter,
+    Running,
+    Server,
+    callers,
+    pion,
+    stock,
+    transceiver,
+    write_headers,
+)
 from tests.support.pion import write_frames
 from tests.support.spoken_audio import speech
 from voicefleet.net.opus import OpusEncoder
@@ -33,7 +45,10 @@ CLOCK: Final = 2.0
 SETTLE: Final = 2.5
 """Seconds until jitter buffers have found their depth."""
 RATE: Final = 24_000
-ECHO, PCM, IDLE, STOCK, PION = "echo, passed through", "echo through PCM", "idle", "stock aiortc", "Pion echo"
+ECHO, DIRECT, PCM, IDLE = "echo, behind a relay", "echo, without a relay", "echo through PCM", "idle"
+STOCK, PION = "stock aiortc", "Pion echo"
+WINDOWS: Final = 5
+"""In a search at most, so that what is compared is measured within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,7 @@ class Trial:
     def search(self, what: str, first: int, most: int, clock: float) -> tuple[Held | None, list[Held]]:
         """The largest number of calls that is held, and all windows."""
         best, windows, calls, failures = None, list[Held](), first, 0
-        for _ in range(7):
+        for _ in range(WINDOWS):
             self.grow(calls)
             self.shrink(calls)
             held = self.window()
@@ -137,35 +152,110 @@ def busy_cores() -> float:
 
 
 @contextmanager
-def trial(server: Running, speaking: Path, seconds: float, *, numbered: bool) -> Iterator[Trial]:
+def trial(server: Running, speaking: Path, seconds: float, *, numbered: bool, relayed: bool = False) -> Iterator[Trial]:
     """A server on the first core and callers on the second."""
     cores = sorted(os.sched_getaffinity(0))
     assert len(cores) >= 2, "the server and its callers need a core each"
     with server(cores[0]) as running, callers(cores[1], running) as calling:
         calling.ask("speak", frames=str(speaking), number=numbered)
+        if relayed:
+            headers = write_headers(speaking.with_name("headers"))
+            calling.ask("relay", hop=f"127.0.0.1:{running.hop}", headers=str(headers))
         yield Trial(running, calling, seconds)
 
 
-def capacity(
-    what: str, server: Running, speaking: Path, seconds: float, first: int, most: int, *, numbered: bool, clock: float
-) -> tuple[list[Row], Held | None, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """What is measured for the calls that it holds."""
+
+    what: str
+    server: Running
+    first: int
+    """Calls to begin with."""
+    most: int
+    numbered: bool = True
+    """Whether frames come back as they were sent."""
+    clock: float = float("inf")
+    relayed: bool = False
+
+
+def capacity(contender: Contender, speaking: Path, seconds: float) -> tuple[list[Row], int, list[str]]:
     """The largest number of calls that a server holds."""
-    with trial(server, speaking, seconds, numbered=numbered) as one:
-        best, windows = one.search(what, first, most, clock)
+    what = contender.what
+    with trial(contender.server, speaking, seconds, numbered=contender.numbered, relayed=contender.relayed) as one:
+        best, windows = one.search(what, contender.first, contender.most, contender.clock)
     notes = [
         f"{what}: {held.calls} calls, {held.share:.0%} of a core, {held.lost} lost, clock p99 {held.clock:.2f} ms, "
         f"there and back {held.delay:.2f} ms, others {held.others:.2f} cores"
         for held in windows
     ]
     if best is None:
-        return [Row(what, "calls held on a core", 0, "calls")], None, notes
+        return [Row(what, "calls held on a core", 0, "calls")], 0, notes
     rows = [
         Row(what, "calls held on a core", best.calls, "calls"),
         Row(what, "processor", 100 * best.share, "% of a core"),
         Row(what, "sending clock's error, p99", best.clock, "ms"),
         Row(what, "there and back, p50", best.delay, "ms"),
     ]
-    return rows, best, notes
+    return rows, best.calls, notes
+
+
+def passthrough(quick: bool) -> Report:
+    """Frames as they come, over the hop as a relay bundles them and without a relay; beside Pion and stock aiortc."""
+    ours = partial(transceiver, "echo")
+    contenders = (
+        Contender(PION, pion, 250, 2000),
+        Contender(ECHO, ours, 350, 2000, clock=CLOCK, relayed=True),
+        Contender(DIRECT, ours, 250, 2000, clock=CLOCK),
+        Contender(STOCK, stock, 20, 200, numbered=False),
+    )
+    rows, held, notes = compare(contenders, 2.0 if quick else 4.0)
+    bars = [
+        Bar.at_least("passed through, over stock aiortc's calls", held[ECHO] / max(1, held[STOCK]), 10),
+        Bar.at_least("passed through, calls on a core", held[ECHO], 500),
+        Bar.at_least("passed through, over Pion's calls", held[ECHO] / max(1, held[PION]), 1),
+    ]
+    return Report("transceiver", rows, bars, notes)
+
+
+def codecs(quick: bool) -> Report:
+    """Every frame decoded and encoded anew."""
+    contender = Contender(PCM, partial(transceiver, "pcm"), 60, 400, numbered=False, clock=CLOCK, relayed=True)
+    rows, held, notes = compare((contender,), 2.0 if quick else 5.0)
+    return Report("transceiver", rows, [Bar.at_least("through PCM, calls on a core", held[PCM], 100)], notes)
+
+
+def compare(contenders: Sequence[Contender], seconds: float) -> tuple[list[Row], dict[str, int], list[str]]:
+    """What each holds, one after the other."""
+    rows, held, notes = list[Row](), dict[str, int](), list[str]()
+    with spoken() as speaking:
+        for contender in contenders:
+            told, held[contender.what], more = capacity(contender, speaking, seconds)
+            rows += told
+            notes += more
+    return rows, held, notes
+
+
+@contextmanager
+def spoken() -> Iterator[Path]:
+    """A file of what callers say, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield write_frames(Path(folder, "frames"), frames())
+
+
+def living(quick: bool) -> Report:
+    """What a call costs that says nothing, what it weighs, and set-ups beside live calls."""
+    seconds = 2.0 if quick else 5.0
+    with spoken() as speaking:
+        idling, notes = idle(speaking, seconds, 200)
+        placing, placed = set_ups(speaking, seconds + 3, 100)
+    bars = [
+        Bar.at_most("memory a call, KiB", idling[2].value, 400),
+        Bar.at_least("set-ups a second", placed["rate"], 60),
+        Bar.at_most("live calls' frames lost meanwhile", placed["lost"], 0),
+        Bar.at_most("live calls' clock meanwhile, p99, ms", placed["clock"], CLOCK),
+    ]
+    return Report("transceiver", [*idling, *placing], bars, notes)
 
 
 def idle(speaking: Path, seconds: float, calls: int) -> tuple[list[Row], list[str]]:
@@ -204,35 +294,16 @@ def set_ups(speaking: Path, seconds: float, live: int) -> tuple[list[Row], dict[
     return rows, {"rate": rate, "lost": others["lost"] + others["gaps"], "clock": others["clock_error"]["p99"]}
 
 
+PARTS: Final = {"passthrough": passthrough, "codecs": codecs, "living": living}
+"""What can be measured for itself; what is compared stands in one part."""
+
+
 def run(quick: bool) -> Report:
-    """A quick run measures shorter windows, and begins near what was held before."""
-    seconds = 2.0 if quick else 5.0
-    with tempfile.TemporaryDirectory() as folder:
-        speaking = write_frames(Path(folder, "frames"), frames())
-        passed, held, notes = capacity(
-            ECHO, partial(transceiver, "echo"), speaking, seconds, 200, 2000, numbered=True, clock=CLOCK
-        )
-        through_pcm, pcm, more = capacity(
-            PCM, partial(transceiver, "pcm"), speaking, seconds, 40, 400, numbered=False, clock=CLOCK
-        )
-        notes += more
-        anything = float("inf")
-        by_stock, theirs, more = capacity(STOCK, stock, speaking, seconds, 10, 200, numbered=False, clock=anything)
-        notes += more
-        by_pion, go, more = capacity(PION, pion, speaking, seconds, 200, 2000, numbered=True, clock=anything)
-        notes += more
-        idling, more = idle(speaking, seconds, 200)
-        notes += more
-        placing, placed = set_ups(speaking, seconds + 3, 100)
-    calls = held.calls if held else 0
-    bars = [
-        Bar.at_least("passed through, over stock aiortc's calls", calls / max(1, theirs.calls if theirs else 0), 10),
-        Bar.at_least("passed through, calls on a core", calls, 500),
-        Bar.at_least("passed through, over Pion's calls", calls / max(1, go.calls if go else 0), 1),
-        Bar.at_least("through PCM, calls on a core", pcm.calls if pcm else 0, 100),
-        Bar.at_most("memory a call, KiB", idling[2].value, 400),
-        Bar.at_least("set-ups a second", placed["rate"], 60),
-        Bar.at_most("live calls' frames lost meanwhile", placed["lost"], 0),
-        Bar.at_most("live calls' clock meanwhile, p99, ms", placed["clock"], CLOCK),
-    ]
-    return Report("transceiver", [*passed, *through_pcm, *by_stock, *by_pion, *idling, *placing], bars, notes)
+    """A quick run measures shorter windows."""
+    parts = [part(quick) for part in PARTS.values()]
+    return Report(
+        "transceiver",
+        [row for part in parts for row in part.rows],
+        [bar for part in parts for bar in part.bars],
+        [note for part in parts for note in part.notes],
+    )

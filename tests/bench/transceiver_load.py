@@ -12,8 +12,13 @@ from typing import Any, Final, Self
 
 from tests.support.pion import build
 from tests.support.workers import RING
+from voicefleet.wire import hop
+from voicefleet.wire.hop import Flag, Kind
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
+FIRST_CLIENT: Final = 10_000
+"""Port of the first caller behind a relay; the generator counts from there."""
+CLIENTS: Final = 4000
 
 
 def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
@@ -27,10 +32,20 @@ def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
 class Server:
     """What is called: a process, where it takes offers, and what it costs."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, bearer: str = "") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", url: str, bearer: str = "", hop: int = 0) -> None:
         self.process = process
         self.url = url
         self.bearer = bearer
+        self.hop = hop
+        """The port that relays speak to."""
+
+    def holds(self) -> dict[str, int]:
+        """What a worker of ours has in hand: calls, tasks, objects, threads."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        told: dict[str, int] = json.loads(self.process.stdout.readline())
+        return told
 
     @property
     def processor(self) -> float:
@@ -100,8 +115,8 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
 def transceiver(agent: str, core: int) -> Iterator[Server]:
     """A worker with that agent."""
     with _running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent))) as process:
-        port = _first_line(process)
-        yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer)
+        port, hop = _first_line(process).split()
+        yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer, int(hop))
 
 
 @contextmanager
@@ -116,6 +131,17 @@ def pion(core: int) -> Iterator[Server]:
     """A plain Pion echo server; it is told to use as many cores as it has."""
     with _running(pinned(core, (str(build("echo")),))) as process:
         yield Server(process, f"http://{_first_line(process)}/")
+
+
+def write_headers(file: Path) -> Path:
+    """Hop headers as a relay would make them, for as many callers as the generator may have behind it."""
+    file.write_bytes(
+        b"".join(
+            hop.seal(Kind.DATA, Flag(0), ("198.51.100.1", FIRST_CLIENT + number), RING.keys[0])
+            for number in range(CLIENTS)
+        )
+    )
+    return file
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
 
-`python -m tests.bench.transceiver_worker AGENT` prints the port of its internal API, and ends with its standard input.
+`python -m tests.bench.transceiver_worker AGENT` prints the ports of its internal API and of its hop. For each line of
+standard input it tells, in JSON, what it holds; it ends with its standard input.
 """
 
 import asyncio
+import gc
+import json
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -16,6 +20,7 @@ from voicefleet.observability import logs
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.calls import WorkerCalls
+from voicefleet.services.transceiver.worker import Worker
 
 CAPACITY = 10_000
 AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent}
@@ -27,8 +32,23 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(direct_worker(CAPACITY, agent=AGENTS[sys.argv[1]]))
         api = internal_api(WorkerCalls(worker), lambda: RING)
-        print(await stack.enter_async_context(served(api, "127.0.0.1", 0)), flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        port = await stack.enter_async_context(served(api, "127.0.0.1", 0))
+        gc.collect()
+        gc.freeze()  # as in a pod
+        print(port, worker.hop[1], flush=True)
+        while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+            print(json.dumps(holds(worker)), flush=True)
+
+
+def holds(worker: Worker) -> dict[str, int]:
+    """What grows if anything is kept."""
+    gc.collect()
+    return {
+        "calls": len(worker.sessions),
+        "tasks": len(asyncio.all_tasks()),
+        "objects": len(gc.get_objects()),
+        "threads": threading.active_count(),
+    }
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class IceLite:
             return Answer(CheckResult.NOT_AUTHENTIC)
         if check.unknown_required:
             refusal = stun.binding_error(
-                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required
+                check.transaction_id, 420, "Unknown Attribute", password, check.unknown_required[:MAX_UNKNOWN]
             )
             return Answer(CheckResult.UNKNOWN_ATTRIBUTE, refusal)
         if check.ice_controlled is not None:

@@ -58,6 +58,14 @@ def test_without_a_name_the_benches_are_listed(bench: ProjectCopy) -> None:
     assert ran.status == 0
 
 
+def test_a_part_can_be_measured_alone(bench: ProjectCopy) -> None:
+    parts = 'PARTS = {"half": lambda quick: Report("nothing", [Row("half of nothing", "time", 0.5, "us")])}\n'
+    bench.write("tests/bench/nothing.py", BENCH + parts)
+    ran = bench.run("tests.bench", "nothing.half")
+    assert (ran.status, ran.lines[-1]) == (0, "half of nothing  time      0.5  us")
+    assert "'nothing' has no part 'other'; it has: half" in bench.run("tests.bench", "nothing.other").lines[-1]
+
+
 def test_an_unknown_bench_is_refused_with_those_there_are(bench: ProjectCopy) -> None:
     ran = bench.run("tests.bench", "everything")
     assert "there is no bench 'everything'; there are: nothing" in ran.lines[-1]

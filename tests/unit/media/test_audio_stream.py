@@ -222,6 +222,20 @@ def test_the_callers_own_clock_is_known_after_its_sender_report() -> None:
     assert wire.stream.wall_time(frame) == pytest.approx(1_799_999_999.0, abs=1e-4)
 
 
+def test_the_clock_of_a_source_that_was_left_is_not_taken_for_the_next_ones() -> None:
+    wire = Wire()
+    wire.packet(1)
+    wire.report(rtcp.SenderReport(CALLER, 1 << 63, TICKS, 1, 1))
+    wire.packet(2)
+    (*_, frame) = wire.stream.take_audio()
+    assert wire.stream.wall_time(frame) is not None
+    wire.packet(900, ssrc=CALLER + 1)
+    (*_, frame) = wire.stream.take_audio()
+    assert wire.stream.wall_time(frame) is None
+    report = next(packet for packet in wire.sent(2.0) if isinstance(packet, rtcp.SenderReport))
+    assert [(block.ssrc, block.last_report) for block in report.reports] == [(CALLER + 1, 0)]
+
+
 def test_goodbyes_are_said_and_heard() -> None:
     wire = Wire()
     wire.packet(1)

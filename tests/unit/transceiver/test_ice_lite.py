@@ -2,7 +2,16 @@
 
 import pytest
 
-from voicefleet.core.ice_lite import CHECK_SILENCE, CONSENT, MAX_PATHS, MEDIA_SILENCE, CheckResult, IceLite, Path
+from voicefleet.core.ice_lite import (
+    CHECK_SILENCE,
+    CONSENT,
+    MAX_PATHS,
+    MAX_UNKNOWN,
+    MEDIA_SILENCE,
+    CheckResult,
+    IceLite,
+    Path,
+)
 from voicefleet.wire import stun
 from voicefleet.wire.stun import Class, Message
 
@@ -62,6 +71,14 @@ def test_what_must_be_understood_and_is_not_is_named_in_a_420() -> None:
     assert answer.datagram is not None
     refusal = stun.decode(answer.datagram)
     assert refusal.error is not None and refusal.error[0] == 420 and refusal.unknown_attributes == (0x7FF0,)
+
+
+def test_a_check_full_of_what_nobody_knows_is_not_answered_at_length() -> None:
+    others = tuple((0x7000 + number, b"") for number in range(200))
+    odd = stun.encode(Message(Class.REQUEST, 1, TRANSACTION, username="T" * 24 + ":x", others=others), PASSWORD)
+    answer = agent().on_datagram(odd, HOME, 1.0)
+    assert answer.datagram is not None
+    assert stun.decode(answer.datagram).unknown_attributes == tuple(range(0x7000, 0x7000 + MAX_UNKNOWN))
 
 
 def test_two_controlled_sides_are_resolved_by_487() -> None:

@@ -29,6 +29,9 @@ class Reader:
         assert self.go_on.wait(DEADLINE)
         return receive_batch(self.socket, lambda packet, _source: self._take(packet, now))
 
+    def flush(self, now: float) -> None:
+        """Nothing is sent from here."""
+
     def _take(self, packet: bytes, now: float) -> None:
         assert self.loop is not None
         self.loop.obey(now)

@@ -85,8 +85,9 @@ class AudioStream:
     def on_srtp(self, datagram: bytes, now: float) -> bool:
         """A datagram that looks like SRTP; whether it was authentic and new (whatever it held)."""
         uplink = self.uplink
+        source = uplink.source
         ssrc = int.from_bytes(datagram[8:12])
-        if ssrc != uplink.source and not uplink.admits(ssrc):
+        if ssrc != source and not uplink.admits(ssrc):
             self.refused[Unusable.TOO_MANY_SOURCES] += 1
             return False
         try:
@@ -95,6 +96,8 @@ class AudioStream:
             self.refused[error.reason] += 1
             return False
         uplink.packet(packet, now)
+        if uplink.source != source:
+            self._reports.forget_peer()
         return True
 
     def on_srtcp(self, datagram: bytes, now: float) -> bool:

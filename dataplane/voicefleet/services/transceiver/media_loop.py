@@ -60,6 +60,10 @@ class Readable(Protocol):
         """Take what waits, at most a batch; whether more may wait, which is taken when the clock has had its turn."""
         ...
 
+    def flush(self, now: float) -> None:
+        """Send what was gathered during the turn."""
+        ...
+
 
 class MediaLoop:
     """One worker's media thread, from `start` to `stop`."""
@@ -157,6 +161,7 @@ class MediaLoop:
 
     def _turn(self) -> None:
         poll, schedule, readers = self._epoll.poll, self._schedule, self._readers
+        flushes = [reader.flush for reader in readers.values()]
         next_tick = monotonic()
         woken = before = 0.0
         behind = False
@@ -181,6 +186,8 @@ class MediaLoop:
                     self._awake = False  # before the commands are looked at, or a wake-up could be taken for granted
             self.obey(now)
             self._look_after(now)
+            for flush in flushes:
+                flush(now)
             if now >= next_tick:
                 self._on_tick(now)
                 next_tick = now + TICK

@@ -3,6 +3,9 @@
 It turns a datagram into (path, packet) and a (path, packet) into a datagram. A hop header is authenticated once, when
 it is met for the first time; afterwards it is a key of a dictionary. The dictionary is bounded: headers are forgotten
 oldest first, and one that is met again is simply checked again.
+
+A relay that bundles is answered in bundles: what one turn of the media loop has for its clients leaves in as few
+datagrams as hold it. A relay of the kernel tier forwards packets one by one in both directions, and so gets them.
 """
 
 import socket
@@ -25,6 +28,9 @@ LARGEST: Final = 4096
 """Octets; what is longer is cut off, and authentic to nobody. To make room for more costs a microsecond a packet."""
 _NO_CLIENT: Final = ("0.0.0.0", 0)
 """The client in the header of a ping."""
+BUNDLES_FOR: Final = 0.1
+"""Seconds after its last bundle for which a relay is answered in bundles. A relay that forwards in userspace sends them
+all the time while there is anything to gain; one of the kernel tier hardly ever."""
 OnPacket = Callable[[Path, bool, bytes, float], None]
 """(path, verified, packet, now): not verified where the relay says that no check vouches for the client's address."""
 
@@ -61,6 +67,9 @@ class HopSocket:
         self._on_pong = on_pong
         self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
         self._outbound: dict[Path, bytes] = {}
+        self._lanes: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
+        """What waits for relays that bundle, until the turn ends."""
+        self._bundled_at: dict[tuple[str, int], float] = {}
 
     def fileno(self) -> int:
         """For epoll."""
@@ -78,28 +87,35 @@ class HopSocket:
         header = self._outbound.get(path)
         if header is None or path.relay is None:
             return
-        try:
-            self._socket.sendto(header + packet, path.relay)
-        except OSError:
-            self._refused("send")
+        lane = self._lanes.get(path.relay)
+        if lane is not None:
+            lane.append((header, packet))
+            return
+        self._sendto(header + packet, path.relay)
+
+    def flush(self, now: float) -> None:
+        """Send what this turn has gathered."""
+        if not self._lanes:
+            return
+        for relay, lane in list(self._lanes.items()):
+            if lane:
+                for datagram in hop.bundle(lane):
+                    self._sendto(datagram, relay)
+                lane.clear()
+            if now - self._bundled_at[relay] > BUNDLES_FOR:
+                del self._lanes[relay], self._bundled_at[relay]
 
     def moved(self, old: Path, new: Path) -> None:
         """Tell a relay that authentic media of the old path's client came from the new one's address."""
         if new.relay is None:
             return
         header = hop.seal(Kind.MOVED, Flag.DOWNLINK, new.client, self._minting())
-        try:
-            self._socket.sendto(header + hop.pack_address(old.client[0]) + old.client[1].to_bytes(2), new.relay)
-        except OSError:
-            self._refused("send")
+        self._sendto(header + hop.pack_address(old.client[0]) + old.client[1].to_bytes(2), new.relay)
 
     def ping(self, relay: tuple[str, int], nonce: bytes) -> None:
         """Ask a relay for an answer."""
         header = hop.seal(Kind.PING, Flag.DOWNLINK, _NO_CLIENT, self._minting())
-        try:
-            self._socket.sendto(header + nonce, relay)
-        except OSError:
-            self._refused("send")
+        self._sendto(header + nonce, relay)
 
     def close(self) -> None:
         """Close the socket."""
@@ -114,21 +130,27 @@ class HopSocket:
         except WireError as error:
             self._refused(error.reason)
             return
+        known = False
         for header, packet in parts:
-            self._take(header, packet, relay, now)
+            known = self._take(header, packet, relay, now) or known
+        if known:
+            self._bundled_at[relay] = now
+            self._lanes.setdefault(relay, [])
 
-    def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], now: float) -> None:
+    def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], now: float) -> bool:
+        """Whether its header is authentic."""
         inbound = self._inbound.get((header, relay))
         if inbound is None:
             inbound = self._meet(header, relay)
             if inbound is None:
-                return
+                return False
         if inbound.kind is Kind.DATA:
             self._on_packet(inbound.path, inbound.verified, packet, now)
         elif inbound.kind is Kind.PING:
             self._pong(inbound.path, packet, relay)
         elif inbound.kind is Kind.PONG:
             self._on_pong(relay, packet, now)
+        return True
 
     def _meet(self, header: bytes, relay: tuple[str, int]) -> _Inbound | None:
         ring = self._ring()
@@ -157,8 +179,11 @@ class HopSocket:
 
     def _pong(self, path: Path, nonce: bytes, relay: tuple[str, int]) -> None:
         header = hop.seal(Kind.PONG, Flag.DOWNLINK, path.client, self._minting())
+        self._sendto(header + nonce[:8] + self._generation, relay)
+
+    def _sendto(self, datagram: bytes, relay: tuple[str, int]) -> None:
         try:
-            self._socket.sendto(header + nonce[:8] + self._generation, relay)
+            self._socket.sendto(datagram, relay)
         except OSError:
             self._refused("send")
 
@@ -189,6 +214,9 @@ class DirectSocket:
             self._socket.sendto(packet, path.client)
         except OSError:
             pass  # the client's address went away; its silence is noticed by consent
+
+    def flush(self, now: float) -> None:
+        """Nothing waits here."""
 
     def close(self) -> None:
         """Close the socket."""

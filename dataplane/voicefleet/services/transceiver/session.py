@@ -1,4 +1,4 @@
-"""The half of a call that lives on the event loop: the handshake, data channels, the agent, and the call's end.
+"""The half of a call that lives on the event loop: its data channels, its agent, and its end.
 
 The other half, `MediaLeg`, lives on the media loop; the two tell each other what happens and never wait for each other.
 The order of a call's life: its first check starts the handshake, the handshake's keys start audio and the agent, its
@@ -25,11 +25,13 @@ from voicefleet.core.media.telephone_event import KeyPress
 from voicefleet.core.sdp.answer import CNAME
 from voicefleet.core.sdp.offer import Offer
 from voicefleet.net.codec_threads import CodecThreads
-from voicefleet.net.dtls import Dtls, DtlsState
+from voicefleet.net.dtls import Dtls
 from voicefleet.net.pcm_port import PcmFrame, PcmPort, codec
 from voicefleet.net.sctp_adapter import Sent
+from voicefleet.net.srtp import Srtp
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.data_channels import DataChannels
+from voicefleet.services.transceiver.handshake import Handshake
 from voicefleet.services.transceiver.inbox import Inbox
 from voicefleet.services.transceiver.media_leg import LegRecord, MediaLeg, Send
 from voicefleet.services.transceiver.media_loop import MediaLoop
@@ -80,7 +82,6 @@ class Session:
         self.ssrc = ssrc
         self.created_at = created_at
         self.answered_at = created_at
-        self.dtls_done_at: float | None = None
         self.cause: EndCause | None = None
         self.reason = ""
         self.fingerprint: Final = fingerprint
@@ -89,20 +90,18 @@ class Session:
         self.version = 1
         """Of our session description; an ICE restart counts it up."""
         self.refused: Counter[str] = Counter()
-        self._keyed = False
         self._said_ms = 0.0
         inline = agent if isinstance(agent, InlineAgent) else None
         self._link = None if isinstance(agent, InlineAgent) else agent
         self._media = media
         self._inbox = inbox
-        self._dtls = dtls
+        self._handshake = Handshake(dtls, self, self._transmit)
         self._codecs = codecs
         self._on_end = on_end
         self._on_closed = on_closed
         self._on_looked = on_looked
         self._on_path_measured = on_path_measured
         self._channels: DataChannels | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
 
@@ -110,18 +109,16 @@ class Session:
 
     def on_first_check(self, now: float) -> None:
         """The handshake has begun."""
-        self._expect_timeout(now)
+        self._handshake.begun(now)
 
     def on_dtls(self, datagram: bytes, now: float) -> None:
         """A DTLS datagram."""
         if self.cause is not None:
             return
-        dtls = self._dtls
-        for data in dtls.on_datagram(datagram, now):
+        for data in self._handshake.on_datagram(datagram, now):
             if self._channels is not None:
                 self._channels.put(data, now)
-        self._flush(now)
-        self._look_at_dtls(now)
+        self._handshake.go_on(now)
 
     def on_audio(self, frames: Sequence[AudioFrame]) -> None:
         """The caller's audio, as it was encoded."""
@@ -163,6 +160,27 @@ class Session:
     def on_path_measured(self, pool: str, seconds: float) -> None:
         """The round trip between the client and a relay of this pool."""
         self._on_path_measured(self.call_id, pool, seconds)
+
+    # What the handshake tells (handshake.HandshakeEvents).
+
+    def on_media_keys(self, srtp: Srtp, now: float) -> None:
+        """Audio can flow, and the agent may speak."""
+        if self.terms is not None:
+            self._open_audio(self.terms, srtp, now)
+        if self._link is not None:
+            self._run(self._serve_agent(self._link))
+
+    def on_secured(self, now: float) -> None:
+        """Data channels can be opened."""
+        application = self.offer.application
+        if application is not None:
+            handshake = self._handshake
+            self._channels = DataChannels(handshake.send, self, self.refused, now, client=handshake.dtls.client)
+            self._run(
+                self._serve_channels(
+                    self._channels, application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE
+                )
+            )
 
     # What the client's data channels tell (data_channels.ChannelEvents).
 
@@ -239,12 +257,9 @@ class Session:
             return
         self.cause, self.reason = cause, reason
         now = asyncio.get_running_loop().time()
-        if self._timer is not None:
-            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        self._dtls.close()
-        self._on_end(self, self._dtls.outgoing(now))
+        self._on_end(self, self._handshake.close(now))
 
     async def ended(self) -> None:
         """Returns when what this half had running has ended."""
@@ -269,10 +284,10 @@ class Session:
             reason=self.reason,
             answer=self.answered_at - self.created_at,
             first_check=after(leg.first_check),
-            dtls_done=after(self.dtls_done_at),
+            dtls_done=after(self._handshake.done_at),
             first_audio_in=after(leg.first_audio_in),
             first_audio_out=after(leg.first_audio_out),
-            handshake_round_trip=self._dtls.round_trip,
+            handshake_round_trip=self._handshake.dtls.round_trip,
             leg=leg,
             refused=dict(self.refused),
             version=self.version,
@@ -280,60 +295,9 @@ class Session:
 
     # Inside.
 
-    def _look_at_dtls(self, now: float) -> None:
-        dtls = self._dtls
-        if dtls.srtp is not None and not self._keyed and dtls.state in (DtlsState.HANDSHAKE, DtlsState.CONNECTED):
-            self._begin(now)
-        if dtls.state is DtlsState.CONNECTED:
-            if self.dtls_done_at is None:
-                self._connected(now)
-        elif dtls.state is DtlsState.FAILED:
-            self.end(EndCause.HANDSHAKE, f"DTLS failed: {dtls.failure}")
-        elif dtls.state is DtlsState.CLOSED:
-            self.end(EndCause.CLIENT_LEFT, "the client hung up")
-        else:
-            self._expect_timeout(now)
-
-    def _expect_timeout(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = self._dtls.deadline(now)
-        if due is not None and self.cause is None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._on_timeout)
-
-    def _on_timeout(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._transmit(self._dtls.on_timeout(now))
-        self._look_at_dtls(now)
-
-    def _connected(self, now: float) -> None:
-        self.dtls_done_at = now
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        application = self.offer.application
-        if application is not None:
-            self._channels = DataChannels(self._send_sctp, self, self.refused, now, client=self._dtls.client)
-            self._run(
-                self._serve_channels(
-                    self._channels, application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE
-                )
-            )
-
-    def _begin(self, now: float) -> None:
-        """There are keys: audio can flow, and the agent may speak."""
-        self._keyed = True
-        self._open_audio(now)
-        if self._link is not None:
-            self._run(self._serve_agent(self._link))
-
-    def _open_audio(self, now: float) -> None:
-        srtp = self._dtls.srtp
-        if self.terms is None or srtp is None:
-            return
+    def _open_audio(self, terms: AudioTerms, srtp: Srtp, now: float) -> None:
         audio = AudioStream(
-            self.terms,
+            terms,
             srtp,
             ssrc=self.ssrc,
             cname=CNAME,
@@ -342,13 +306,14 @@ class Session:
             random=random.Random(),
             prebuffer=0.0 if self._link is not None else ECHO_IN_HAND,
         )
-        if self._dtls.round_trip is not None:
-            audio.hint_round_trip(self._dtls.round_trip)
+        round_trip = self._handshake.dtls.round_trip
+        if round_trip is not None:
+            audio.hint_round_trip(round_trip)
         port = None
         if self._link is not None and self._link.pcm_rate is not None:
             port = PcmPort(
                 audio,
-                *codec(self.terms.coding, self._link.pcm_rate),
+                *codec(terms.coding, self._link.pcm_rate),
                 self._codecs,
                 on_pcm=lambda frame: self._inbox.post(self.on_pcm, frame),
                 on_encoded=lambda: self._post(self.leg.refill),
@@ -401,16 +366,8 @@ class Session:
         self._post(lambda now: self._media.aside(_settle, answer, question(now)))
         return await answer
 
-    def _send_sctp(self, data: bytes) -> None:
-        self._dtls.send(data)
-        self._flush(asyncio.get_running_loop().time())
-
-    def _flush(self, now: float) -> None:
-        self._transmit(self._dtls.outgoing(now))
-
     def _transmit(self, datagrams: Sequence[bytes]) -> None:
-        if datagrams:
-            self._post(lambda _now: self.leg.transmit(datagrams))
+        self._post(lambda _now: self.leg.transmit(datagrams))
 
 
 def _settle(answer: "asyncio.Future[_Answer]", value: _Answer) -> None:

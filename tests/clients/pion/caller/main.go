@@ -23,6 +23,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	said "voicefleet.dev/tests/clients/pion/frames"
 )
 
 const (
@@ -57,7 +59,7 @@ func main() {
 	red := flag.Bool("red", false, "say it with one earlier frame in each packet (RFC 2198)")
 	label := flag.String("channel", "oai-events", "label of the data channel; empty for none")
 	flag.Parse()
-	frames, err := readFrames(*file)
+	frames, err := said.Read(*file)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -234,20 +236,6 @@ func hearReports(sender *webrtc.RTPSender) {
 			}
 		}
 	}
-}
-
-func readFrames(file string) ([][]byte, error) {
-	octets, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var frames [][]byte
-	for len(octets) >= 2 {
-		length := int(binary.BigEndian.Uint16(octets))
-		frames = append(frames, octets[2:2+length])
-		octets = octets[2+length:]
-	}
-	return frames, nil
 }
 
 func say(track *webrtc.TrackLocalStaticRTP, frames [][]byte, red bool) {

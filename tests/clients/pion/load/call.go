@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"net"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/pion/datachannel"
 	"github.com/pion/dtls/v3"
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"github.com/pion/logging"
 	"github.com/pion/sctp"
 	"github.com/pion/srtp/v3"
 	"golang.org/x/sys/unix"
@@ -29,7 +31,9 @@ const (
 
 // One caller. Its media belongs to the loop's thread.
 type call struct {
-	socket          *socket
+	socket          *socket // none behind a relay
+	seat            int     // there
+	port            int
 	ufrag, password string
 
 	remoteUfrag, remotePassword string
@@ -67,6 +71,8 @@ type call struct {
 
 func (c *call) due() int64 { return min(c.nextFrame, c.nextCheck, c.nextReport) }
 
+var quiet = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+
 // The certificate of all callers: making one each would measure the generator.
 var identity, fingerprint = func() (tls.Certificate, string) {
 	made, err := selfsign.GenerateSelfSigned()
@@ -92,14 +98,13 @@ func word(length int) string {
 
 // A whole set-up: offer, answer, check, handshake, and the data channel if wanted.
 func place(l *loop, to server, channel, talk bool) (*call, error) {
-	bound, err := newSocket()
-	if err != nil {
-		return nil, err
-	}
 	c := &call{
-		socket: bound, ufrag: word(8), password: word(32), ssrc: mathrand.Uint32(),
+		ufrag: word(8), password: word(32), ssrc: mathrand.Uint32(),
 		firstSequence: uint16(mathrand.Uint32() & 0x7FFF), firstTimestamp: mathrand.Uint32(),
-		reachable: make(chan struct{}), heard: make(chan struct{}), dtls: newRecords(bound),
+		reachable: make(chan struct{}), heard: make(chan struct{}),
+	}
+	if err := c.appear(l); err != nil {
+		return nil, err
 	}
 	if err := c.setUp(l, to, channel); err != nil {
 		c.close(l, to)
@@ -107,6 +112,22 @@ func place(l *loop, to server, channel, talk bool) (*call, error) {
 	}
 	l.ask(func() { l.join(c, talk) })
 	return c, nil
+}
+
+// Gets a socket, or a seat behind the relay.
+func (c *call) appear(l *loop) (err error) {
+	if l.trunk != nil {
+		l.ask(func() { err = l.trunk.take(c) })
+		c.port = firstPort + c.seat
+		c.dtls = newRecords(func(datagram []byte) bool { return l.trunk.sendNow(c, datagram) }, c.port)
+		return err
+	}
+	if c.socket, err = newSocket(); err != nil {
+		return err
+	}
+	c.port = c.socket.port
+	c.dtls = newRecords(c.socket.send, c.port)
+	return nil
 }
 
 func (c *call) setUp(l *loop, to server, channel bool) error {
@@ -120,10 +141,12 @@ func (c *call) setUp(l *loop, to server, channel bool) error {
 	if err != nil {
 		return err
 	}
-	if err := c.socket.connect([4]byte(address.IP.To4()), address.Port); err != nil {
-		return err
+	if c.socket != nil {
+		if err := c.socket.connect([4]byte(address.IP.To4()), address.Port); err != nil {
+			return err
+		}
 	}
-	l.ask(func() { l.watch(c); c.check() })
+	l.ask(func() { l.watch(c); l.check(c) })
 	for wait := 0; ; wait++ {
 		select {
 		case <-c.reachable:
@@ -131,7 +154,7 @@ func (c *call) setUp(l *loop, to server, channel bool) error {
 			if wait > 20 {
 				return errors.New("no check was answered")
 			}
-			l.ask(c.check)
+			l.ask(func() { l.check(c) })
 			continue
 		}
 		break
@@ -169,11 +192,11 @@ func (c *call) secure(l *loop, channel bool) error {
 	if !channel {
 		return nil
 	}
-	c.channels, err = sctp.Client(sctp.Config{NetConn: association, MaxReceiveBufferSize: 65536})
+	c.channels, err = sctp.Client(sctp.Config{NetConn: association, MaxReceiveBufferSize: 65536, LoggerFactory: quiet})
 	if err != nil {
 		return fmt.Errorf("sctp: %w", err)
 	}
-	c.channel, err = datachannel.Dial(c.channels, 1, &datachannel.Config{Label: "oai-events"})
+	c.channel, err = datachannel.Dial(c.channels, 1, &datachannel.Config{Label: "oai-events", LoggerFactory: quiet})
 	if err != nil {
 		return fmt.Errorf("channel: %w", err)
 	}
@@ -226,14 +249,15 @@ func (c *call) close(l *loop, to server) {
 
 // DTLS records between the loop, which reads the socket, and Pion's handshake.
 type records struct {
-	socket *socket
+	send   func([]byte) bool
+	port   int
 	in     chan []byte
 	ended  chan struct{}
 	remote net.UDPAddr
 }
 
-func newRecords(of *socket) *records {
-	return &records{socket: of, in: make(chan []byte, 64), ended: make(chan struct{}), remote: net.UDPAddr{Port: 1}}
+func newRecords(send func([]byte) bool, port int) *records {
+	return &records{send: send, port: port, in: make(chan []byte, 64), ended: make(chan struct{}), remote: net.UDPAddr{Port: 1}}
 }
 
 func (r *records) put(datagram []byte) {
@@ -266,14 +290,14 @@ func (r *records) WriteTo(datagram []byte, _ net.Addr) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	if !r.socket.send(datagram) {
+	if !r.send(datagram) {
 		return 0, unix.EAGAIN
 	}
 	return len(datagram), nil
 }
 
 func (r *records) Close() error                     { r.end(); return nil }
-func (r *records) LocalAddr() net.Addr              { return &net.UDPAddr{Port: r.socket.port} }
+func (r *records) LocalAddr() net.Addr              { return &net.UDPAddr{Port: r.port} }
 func (r *records) RemoteAddr() net.Addr             { return &r.remote }
 func (r *records) SetDeadline(time.Time) error      { return nil }
 func (r *records) SetReadDeadline(time.Time) error  { return nil }

@@ -27,6 +27,7 @@ type loop struct {
 	plain       []byte
 	joined      float64 // where in the 20 ms the next caller begins: the golden ratio spreads any number evenly
 	window      *window
+	trunk       *trunk // if the callers are behind a relay
 
 	lock  sync.Mutex
 	asked []func()
@@ -60,15 +61,28 @@ func (l *loop) ask(work func()) {
 
 // Begins to read the socket of a call.
 func (l *loop) watch(c *call) {
+	if c.socket == nil {
+		return
+	}
 	fd := c.socket.fd
 	for len(l.calls) <= fd {
 		l.calls = append(l.calls, nil)
 	}
 	l.calls[fd] = c
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+	if err := l.read(fd); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func (l *loop) read(fd int) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event)
+}
+
+// From now on all callers are behind this relay.
+func (l *loop) relay(t *trunk) error {
+	l.trunk = t
+	return l.read(t.socket.fd)
 }
 
 // Begins to talk, or only to be there.
@@ -91,6 +105,10 @@ func (l *loop) forget(c *call) {
 		c.live = false
 		heap.Remove(&l.talking, c.place)
 	}
+	if c.socket == nil {
+		l.trunk.leave(c)
+		return
+	}
 	if c.socket.fd < len(l.calls) {
 		l.calls[c.socket.fd] = nil
 	}
@@ -109,6 +127,10 @@ func (l *loop) run() {
 				_, _ = unix.Read(l.wake, eight[:])
 				continue
 			}
+			if l.trunk != nil && int(event.Fd) == l.trunk.socket.fd {
+				l.trunk.read(l, reader)
+				continue
+			}
 			if c := l.calls[event.Fd]; c != nil {
 				if datagram, at := reader.receive(c.socket.fd); datagram != nil {
 					l.take(c, datagram, at)
@@ -116,6 +138,9 @@ func (l *loop) run() {
 			}
 		}
 		l.send()
+		if l.trunk != nil {
+			l.trunk.flushDue(clock())
+		}
 		l.obey()
 	}
 }
@@ -153,11 +178,11 @@ func (l *loop) send() {
 			c.nextFrame += frame
 		}
 		if due == c.nextCheck {
-			c.check()
+			l.check(c)
 			c.nextCheck += consent
 		}
 		if due == c.nextReport {
-			c.report(now)
+			l.report(c, now)
 			c.nextReport += reports
 		}
 		heap.Fix(&l.talking, 0)

@@ -8,11 +8,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/binary"
 	"encoding/json"
 	"log"
 	"os"
 	"runtime"
+
+	said "voicefleet.dev/tests/clients/pion/frames"
 )
 
 // What is asked of the generator.
@@ -25,9 +26,11 @@ type request struct {
 	Channel bool    `json:"channel"` // with a data channel
 	Watched bool    `json:"watched"` // whether those that are there already are measured meanwhile
 	Seconds float64 `json:"seconds"`
-	Talk    bool    `json:"talk"`   // whether callers send audio
-	Number  bool    `json:"number"` // whether frames carry numbers, for servers that pass them through
-	Frames  string  `json:"frames"` // file of Opus frames, each behind its length (16 bits)
+	Talk    bool    `json:"talk"`    // whether callers send audio
+	Number  bool    `json:"number"`  // whether frames carry numbers, for servers that pass them through
+	Frames  string  `json:"frames"`  // file of Opus frames, each behind its length (16 bits)
+	Hop     string  `json:"hop"`     // where to speak to as a relay, instead of to each call directly
+	Headers string  `json:"headers"` // file of hop headers, one for each caller
 }
 
 func main() {
@@ -54,11 +57,21 @@ func main() {
 func obey(loop *loop, asked request) any {
 	switch asked.Do {
 	case "speak":
-		frames, err := readFrames(asked.Frames)
+		frames, err := said.Read(asked.Frames)
 		if err != nil {
 			return failure{err.Error()}
 		}
 		loop.ask(func() { loop.frames, loop.numbered = frames, asked.Number })
+		return struct{}{}
+	case "relay":
+		trunk, err := newTrunk(asked.Hop, asked.Headers)
+		if err != nil {
+			return failure{err.Error()}
+		}
+		loop.ask(func() { err = loop.relay(trunk) })
+		if err != nil {
+			return failure{err.Error()}
+		}
 		return struct{}{}
 	case "call":
 		return setUp(loop, asked)
@@ -74,18 +87,4 @@ func obey(loop *loop, asked request) any {
 
 type failure struct {
 	Error string `json:"error"`
-}
-
-func readFrames(file string) ([][]byte, error) {
-	octets, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var frames [][]byte
-	for len(octets) >= 2 {
-		length := int(binary.BigEndian.Uint16(octets))
-		frames = append(frames, octets[2:2+length])
-		octets = octets[2+length:]
-	}
-	return frames, nil
 }

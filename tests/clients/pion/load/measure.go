@@ -286,6 +286,7 @@ func hangUp(l *loop, count int) any {
 		go func() { defer waiting.Done(); c.close(l, server{}) }()
 	}
 	waiting.Wait()
+	posts.CloseIdleConnections()
 	return struct{}{}
 }
 

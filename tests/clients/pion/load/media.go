@@ -13,11 +13,19 @@ const (
 	numberTag = 4 // octets behind a frame
 )
 
+// By the way that the call has.
+func (l *loop) transmit(c *call, datagram []byte) bool {
+	if c.socket == nil {
+		return l.trunk.send(c, datagram)
+	}
+	return c.socket.send(datagram)
+}
+
 // A datagram of a call, by its first octet (RFC 7983).
 func (l *loop) take(c *call, datagram []byte, at int64) {
 	switch first := datagram[0]; {
 	case first < 4:
-		c.onStun(datagram)
+		l.onStun(c, datagram)
 	case first >= 20 && first < 64:
 		c.dtls.put(datagram)
 	case first >= 128 && first < 192 && len(datagram) >= 12:
@@ -79,13 +87,13 @@ func (l *loop) speak(c *call, now int64) {
 	c.sealed = sealed
 	c.sentAt[c.number%remembered] = now
 	c.number++
-	if !c.socket.send(sealed) {
+	if !l.transmit(c, sealed) {
 		c.unsent++
 	}
 }
 
 // A sender report and a source description, as browsers send every five seconds.
-func (c *call) report(now int64) {
+func (l *loop) report(c *call, now int64) {
 	if c.seals == nil {
 		return
 	}
@@ -100,7 +108,7 @@ func (c *call) report(now int64) {
 	packet = binary.BigEndian.AppendUint32(packet, c.ssrc)
 	packet = append(packet, 1, 4, 'l', 'o', 'a', 'd', 0, 0)
 	if sealed, err := c.seals.EncryptRTCP(nil, packet, nil); err == nil {
-		c.socket.send(sealed)
+		l.transmit(c, sealed)
 	}
 }
 
@@ -109,7 +117,7 @@ func (c *call) report(now int64) {
 const magic = 0x2112A442
 
 // A check of the path, which is consent as well (RFC 7675).
-func (c *call) check() {
+func (l *loop) check(c *call) {
 	username := c.remoteUfrag + ":" + c.ufrag
 	body := attribute(nil, 0x0006, []byte(username))
 	body = attribute(body, 0x0024, []byte{0x6E, 0, 0x1E, 0xFF})    // PRIORITY
@@ -117,10 +125,10 @@ func (c *call) check() {
 	body = attribute(body, 0x0025, nil)                            // USE-CANDIDATE
 	var id [12]byte
 	_, _ = rand.Read(id[:])
-	c.socket.send(stun(0x0001, id[:], body, c.remotePassword))
+	l.transmit(c, stun(0x0001, id[:], body, c.remotePassword))
 }
 
-func (c *call) onStun(datagram []byte) {
+func (l *loop) onStun(c *call, datagram []byte) {
 	if len(datagram) < 20 || binary.BigEndian.Uint32(datagram[4:]) != magic {
 		return
 	}
@@ -134,7 +142,7 @@ func (c *call) onStun(datagram []byte) {
 	case 0x0001: // from servers that are full ICE agents
 		mapped := []byte{0, 1, 0, 0, 127 ^ 0x21, 0 ^ 0x12, 0 ^ 0xA4, 1 ^ 0x42}
 		binary.BigEndian.PutUint16(mapped[2:], uint16(c.remotePort)^(magic>>16))
-		c.socket.send(stun(0x0101, datagram[8:20], attribute(nil, 0x0020, mapped), c.password))
+		l.transmit(c, stun(0x0101, datagram[8:20], attribute(nil, 0x0020, mapped), c.password))
 	}
 }
 

@@ -67,7 +67,7 @@ func (s server) post(offer string) (answer, locator string, err error) {
 func (c *call) offer(channel bool) string {
 	transport := fmt.Sprintf("c=IN IP4 127.0.0.1\r\na=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\n"+
 		"a=setup:actpass\r\na=candidate:1 1 udp 2130706431 127.0.0.1 %d typ host\r\na=end-of-candidates\r\n",
-		c.ufrag, c.password, fingerprint, c.socket.port)
+		c.ufrag, c.password, fingerprint, c.port)
 	bundle, application := "0", ""
 	if channel {
 		bundle = "0 1"
