@@ -8,11 +8,11 @@ one such moment to the next, once the first of them has made the allocator's roo
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import linear_regression
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.bench.report import Bar, Report, Row
 from tests.bench.transceiver import busy_cores, spoken
@@ -65,18 +65,26 @@ def soak(
         gone = 0
         for _ in range(pieces):
             told = _piece(calling, seconds / pieces, calls, rate)
-            gone += told["calls"]
-            failed += told["failed"]
-            reasons += told["reasons"] or []
+            gone += told.calls
+            failed += told.failed
+            reasons += told.reasons
             moments.append(moment(server, gone))
             tell(moments[-1])
     return moments, failed, reasons
 
 
-def _piece(calling: Callers, seconds: float, calls: int, rate: float) -> dict[str, int]:
+class Told(NamedTuple):
+    """What the generator tells of one piece."""
+
+    calls: int
+    failed: int
+    reasons: Sequence[str]
+
+
+def _piece(calling: Callers, seconds: float, calls: int, rate: float) -> Told:
     told = calling.ask("churn", count=calls, rate=rate, seconds=seconds, talk=True, channel=True)
     calling.ask("hang up", count=10 * calls)
-    return told
+    return Told(told["calls"], told["failed"], told["reasons"] or ())
 
 
 def growth(moments: list[Moment], what: Callable[[Moment], float]) -> float:

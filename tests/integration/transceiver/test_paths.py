@@ -27,7 +27,7 @@ class Hop:
         self.heard: list[tuple[Path, bytes]] = []
         self.refused: Counter[str] = Counter()
         key: FleetKey = RING.keys[0]
-        self.socket = HopSocket(worker, lambda: RING, lambda: key, 1, self._heard, self._refused, lambda *_: None)
+        self.socket = HopSocket(worker, lambda: RING, lambda: key, 1, self._heard, self._refused)
         self.headers = [hop.seal(Kind.DATA, Flag(0), client, key) for client in CLIENTS]
 
     def _heard(self, path: Path, _verified: bool, packet: bytes, _now: float) -> None:
