@@ -2,8 +2,9 @@
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import av
 from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
@@ -12,18 +13,21 @@ from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamT
 from tests.support.facts import DEADLINE
 from tests.support.tone import share_of_tone, tone
 
+Says = Callable[[int, int, int], bytes]
+"""(first sample, how many, rate) -> what is said then."""
 
-class _Tone(AudioStreamTrack):
-    def __init__(self, frequency: float) -> None:
+
+class _Speech(AudioStreamTrack):
+    def __init__(self, says: Callable[[], Says]) -> None:
         super().__init__()
-        self._frequency = frequency
+        self._says = says
         self._sent = 0
 
     async def recv(self) -> av.AudioFrame:
         silent = await super().recv()
         assert isinstance(silent, av.AudioFrame)
         frame = av.AudioFrame(format="s16", layout="mono", samples=silent.samples)
-        frame.planes[0].update(tone(self._frequency, self._sent, silent.samples, silent.sample_rate))
+        frame.planes[0].update(self._says()(self._sent, silent.samples, silent.sample_rate))
         frame.sample_rate, frame.pts, frame.time_base = silent.sample_rate, silent.pts, silent.time_base
         self._sent += silent.samples
         return frame
@@ -35,7 +39,9 @@ class AiortcCaller:
     def __init__(self, frequency: float = 440.0, channel: str | None = "oai-events") -> None:
         self.frequency = frequency
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.peer.addTrack(_Tone(frequency))
+        self.says: Says = partial(tone, frequency)
+        """May be exchanged while it talks."""
+        self.peer.addTrack(_Speech(lambda: self.says))
         self.heard = array("h")
         self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.open = asyncio.Event()

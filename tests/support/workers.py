@@ -37,7 +37,7 @@ async def direct_worker(
         ring=lambda: RING,
         clock=time.time,
         identity=identity,
-        agent=lambda _config: agent(),
+        agent=lambda _asked: agent(),
         generation=generation,
     )
     worker.start()

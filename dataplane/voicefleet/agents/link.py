@@ -8,14 +8,26 @@ packets: it costs next to nothing, and has to return within microseconds.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from voicefleet.core.media.coding import Coding
 from voicefleet.core.media.frame import AudioFrame
 from voicefleet.core.media.pacing import Flushed
 from voicefleet.core.media.patience import Profile
 from voicefleet.core.media.telephone_event import KeyPress
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.net.sctp_adapter import Sent
+
+
+class Asked(NamedTuple):
+    """A call that wants an agent."""
+
+    config: dict[str, Any]
+    """The session's configuration as the client asked for it."""
+    door: Door
+    events: bool
+    """Whether the client may take events; a telephone does not."""
 
 
 class Voice(Protocol):
@@ -29,6 +41,11 @@ class Voice(Protocol):
     @property
     def config(self) -> dict[str, Any]:
         """The session's configuration as the client asked for it."""
+        ...
+
+    @property
+    def coding(self) -> Coding | None:
+        """How the caller's audio is encoded; None if there is none."""
         ...
 
     @property
@@ -53,6 +70,10 @@ class Voice(Protocol):
 
     def tell(self, channel: str, message: str | bytes) -> Sent:
         """Send on a data channel; never waits."""
+        ...
+
+    def last_word(self, ago: float) -> None:
+        """The caller's turn is over, and the last word was so many seconds before the newest of the caller's sound."""
         ...
 
     def listen(self, profile: Profile) -> None:

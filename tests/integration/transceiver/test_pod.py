@@ -1,6 +1,7 @@
 """A transceiver as a pod runs it: its process and the workers under it, with a client that we did not write."""
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -174,8 +175,8 @@ async def test_sigterm_drains_and_tells_the_caller_why(tmp_path: Path) -> None:
         await call(pod, caller)
         await asyncio.wait_for(caller.open.wait(), DEADLINE)
         assert await pod.end(signal.SIGTERM) == 0, "".join(pod.output)
-        goodbye = await asyncio.wait_for(caller.messages.get(), DEADLINE)
-        assert isinstance(goodbye, str) and "voicefleet.goodbye" in goodbye
+        events = [json.loads(await asyncio.wait_for(caller.messages.get(), DEADLINE)) for _ in range(2)]
+        assert [event["type"] for event in events] == ["session.created", "voicefleet.goodbye"]
         await caller.reaches("closed")
 
 

@@ -14,7 +14,7 @@ def meter(delay: float = 0.05) -> TurnMeter:
 def test_every_stage_of_a_turn_is_measured_from_the_last_word_to_the_ear() -> None:
     turns = meter()
     turns.began()
-    turns.last_word(9.0)
+    turns.last_word(9.98 - 9.0)
     turns.ended("item_1", 9.35)
     turns.transcribed(9.40)
     turns.text(9.62)
@@ -40,7 +40,7 @@ def test_every_stage_of_a_turn_is_measured_from_the_last_word_to_the_ear() -> No
 def test_a_turn_within_the_budget_has_no_overrun_and_a_slow_model_is_named() -> None:
     for answer, over in ((9.5, ()), (9.9, (Share.MODEL, Share.TOTAL))):
         turns = meter(delay=0.02)
-        turns.last_word(9.0)
+        turns.last_word(9.98 - 9.0)
         turns.ended("item_1", 9.3)
         turns.audio(answer)
         times = turns.left(answer + 0.01, 0.01)
@@ -80,7 +80,7 @@ def test_a_turn_that_is_interrupted_or_not_answered_is_not_measured() -> None:
 
 def test_each_turn_is_told_once_and_words_after_the_sound_change_nothing() -> None:
     turns = meter()
-    turns.last_word(9.0)
+    turns.last_word(9.98 - 9.0)
     turns.ended("item_1", 9.3)
     turns.audio(9.5)
     turns.text(9.51)

@@ -154,9 +154,10 @@ class TurnMeter:
         """The caller speaks (again): what was waited for is not any more."""
         self._reset()
 
-    def last_word(self, at: float) -> None:
-        """When the caller said the last word, for whoever knows; to be told before `ended`."""
-        self._said_at = at
+    def last_word(self, ago: float) -> None:
+        """So long before the newest sound the caller said the last word, for whoever knows; told before `ended`."""
+        if self._way:
+            self._said_at = self._way[-1][0] - ago
 
     def ended(self, item_id: str, now: float, silence: float | None = None) -> None:
         """The caller's turn is over; `silence` is how long that took to be seen, where the last word is not known."""

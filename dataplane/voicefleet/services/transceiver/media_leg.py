@@ -60,6 +60,9 @@ class OtherHalf(Protocol):
     def on_inline_message(self, channel: str, message: str | bytes) -> None:
         """The inline agent says this on a data channel."""
 
+    def on_left(self, now: float, round_trip: float | None) -> None:
+        """The sound that was waited for has begun to leave."""
+
     def on_closed(self, last: "LegRecord") -> None:
         """This half is gone."""
 
@@ -95,6 +98,7 @@ class MediaLeg:
 
     __slots__ = (
         "_agent",
+        "_awaited",
         "_dtls",
         "_early",
         "_first_audio_in",
@@ -136,6 +140,7 @@ class MediaLeg:
         self.aside = aside
         self._send = send
         self._early = EarlyMedia()
+        self._awaited: float | None = None
         self._look_at = ice.started_at + LOOK_AT_CONSENT
         self._first_check: float | None = None
         self._first_audio_in: float | None = None
@@ -226,6 +231,12 @@ class MediaLeg:
             except ValueError:
                 self.refused["no_frame_to_say"] += 1
 
+    def await_departure(self) -> None:
+        """Tell when what is said next begins to leave."""
+        if self.audio is not None:
+            queued = self.port.queued_ms if self.port is not None else self.audio.playout.queued_ms
+            self._awaited = self.audio.playout.played_ms + queued
+
     def finish(self, now: float) -> None:
         """The agent's turn is complete."""
         if self.port is not None:
@@ -239,6 +250,7 @@ class MediaLeg:
 
     def hush(self) -> Flushed:
         """Drop what has not left."""
+        self._awaited = None
         if self.port is not None:
             return self.port.flush()
         return self.audio.flush() if self.audio is not None else Flushed(0.0, 0.0)
@@ -274,6 +286,9 @@ class MediaLeg:
                 send = self._send
                 for packet in packets:
                     send(path, packet)
+                if self._awaited is not None and audio.playout.played_ms > self._awaited:
+                    self._awaited = None
+                    self.aside(self.other.on_left, now, audio.round_trip.value)
             if self.port is not None:
                 self.port.refill(now)
             if audio.uplink.buffer.ready:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from voicefleet.agents.link import Agent, AgentLink, InlineAgent
 from voicefleet.core.ice_lite import IceLite
-from voicefleet.core.media.coding import AudioTerms
+from voicefleet.core.media.coding import AudioTerms, Coding
 from voicefleet.core.media.frame import AudioFrame
 from voicefleet.core.media.pacing import CAPACITY, Flushed
 from voicefleet.core.media.patience import Profile
@@ -24,13 +24,15 @@ from voicefleet.core.media.stream import AudioStream
 from voicefleet.core.media.telephone_event import KeyPress
 from voicefleet.core.sdp.answer import CNAME
 from voicefleet.core.sdp.offer import Offer
+from voicefleet.core.turns.budget import Budget, TurnTimes
 from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.dtls import Dtls
 from voicefleet.net.pcm_port import PcmFrame, PcmPort, codec
-from voicefleet.net.sctp_adapter import Sent
+from voicefleet.net.sctp_adapter import EVENTS, Sent
 from voicefleet.net.srtp import Srtp
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.data_channels import DataChannels
+from voicefleet.services.transceiver.events import CallEvents
 from voicefleet.services.transceiver.handshake import Handshake
 from voicefleet.services.transceiver.inbox import Inbox
 from voicefleet.services.transceiver.media_leg import LegRecord, MediaLeg, Send
@@ -72,6 +74,8 @@ class Session:
         on_closed: Callable[["Session", SessionRecord], None],
         on_looked: Callable[[SessionRecord], None],
         on_path_measured: Callable[[str, str, float], None],
+        on_turn: Callable[[TurnTimes], None],
+        budget: Budget,
         created_at: float,
         fingerprint: bytes,
     ) -> None:
@@ -103,6 +107,7 @@ class Session:
         self._on_path_measured = on_path_measured
         self._channels: DataChannels | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.events = CallEvents(budget, lambda event: self.tell(EVENTS, event), on_turn)
         self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
 
     # What the media loop tells (media_leg.OtherHalf).
@@ -123,11 +128,15 @@ class Session:
     def on_audio(self, frames: Sequence[AudioFrame]) -> None:
         """The caller's audio, as it was encoded."""
         if self._link is not None:
+            now = asyncio.get_running_loop().time()
+            for frame in frames:
+                self.events.meter.heard(frame.captured, now)
             self._tell_agent(self._link.on_audio, frames)
 
     def on_pcm(self, frame: PcmFrame) -> None:
         """The caller's audio, decoded."""
         if self._link is not None:
+            self.events.meter.heard(frame.captured, asyncio.get_running_loop().time())
             self._tell_agent(self._link.on_pcm, (frame,))
 
     def on_keys(self, keys: Sequence[KeyPress]) -> None:
@@ -143,6 +152,11 @@ class Session:
         """Something on the media loop went wrong."""
         logs.for_session(__name__, self.call_id).error("call failed", exc_info=error)
         self.end(EndCause.FAILED, "internal error")
+
+    def on_left(self, now: float, round_trip: float | None) -> None:
+        """The first sound of an answer has left."""
+        known = round_trip if round_trip is not None else self._handshake.dtls.round_trip
+        self.events.left(now, None if known is None else known / 2)
 
     def on_inline_message(self, channel: str, message: str | bytes) -> None:
         """The inline agent says this on a data channel."""
@@ -204,6 +218,11 @@ class Session:
     # What the agent does (voicefleet.agents.link.Voice).
 
     @property
+    def coding(self) -> Coding | None:
+        """How the caller's audio is encoded."""
+        return self.terms.coding if self.terms is not None else None
+
+    @property
     def queued_ms(self) -> float:
         """Milliseconds of the agent's audio that have not left; read beside the loop that changes it."""
         leg = self.leg
@@ -219,6 +238,9 @@ class Session:
         length = self._length_ms(audio, self.terms)
         if self.cause is not None or self.queued_ms + length > CAPACITY * 1000:
             return False
+        if self.events.meter.awaits_audio:
+            self.events.meter.audio(asyncio.get_running_loop().time())
+            self._post(lambda _now: self.leg.await_departure())
         self._said_ms += length
         self._post(lambda now: self.leg.say(audio, length, now))
         return True
@@ -233,7 +255,13 @@ class Session:
 
     def tell(self, channel: str, message: str | bytes) -> Sent:
         """Send on a data channel."""
+        if channel == EVENTS and isinstance(message, str):
+            self.events.told(message, asyncio.get_running_loop().time())
         return self._channels.send(channel, message) if self._channels is not None else Sent.NOT_OPEN
+
+    def last_word(self, ago: float) -> None:
+        """When the caller said the last word of a turn."""
+        self.events.meter.last_word(ago)
 
     def listen(self, profile: Profile) -> None:
         """What matters more from now on."""

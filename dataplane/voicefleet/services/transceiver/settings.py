@@ -35,7 +35,8 @@ class TransceiverSettings(ServiceSettings):
     drain_deadline: Duration = 1800.0
     """How long live calls go on after SIGTERM."""
     agent: Literal["echo", "pcm-echo"] = "echo"
-    """What callers talk to: `echo` says the caller's own frames back, `pcm-echo` decodes and encodes them."""
+    """What callers talk to: `echo` says the caller's own frames back, turn by turn to whoever speaks the Realtime
+    protocol; `pcm-echo` decodes and encodes them."""
 
     @model_validator(mode="after")
     def _reachable(self) -> "TransceiverSettings":

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Final
 
-from voicefleet.agents.link import Agent
+from voicefleet.agents.link import Agent, Asked
 from voicefleet.core.ice_lite import IceLite, Path
 from voicefleet.core.media.coding import OPUS, PCMA, PCMU, AudioTerms, Coding
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import AudioPlan, Local, RelayAddress, Setup, plan_audio, setup_for, write_answer
 from voicefleet.core.sdp.fragment import restarted
 from voicefleet.core.sdp.offer import Offer, OfferError, read_offer
 from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, explained, refusal
 from voicefleet.core.transceiver.path_probes import PathProbes
+from voicefleet.core.turns.budget import Budget, TurnTimes
 from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.dtls import Dtls, DtlsIdentity
 from voicefleet.observability import logs
@@ -77,12 +79,14 @@ class Worker:
         ring: Callable[[], KeyRing],
         clock: Callable[[], float],
         identity: Callable[[], DtlsIdentity],
-        agent: Callable[[dict[str, Any]], Agent],
+        agent: Callable[[Asked], Agent],
         generation: int,
+        budget: Budget | None = None,
         on_turn: Callable[[], None] = lambda: None,
         on_looked: Callable[[SessionRecord], None] = lambda _record: None,
         on_path_measured: Callable[[str, str, float], None] = lambda _call, _pool, _seconds: None,
         on_closed: Callable[[SessionRecord], None] = lambda _record: None,
+        on_caller_turn: Callable[[TurnTimes], None] = lambda _times: None,
         on_death: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         """`clock` is Unix time.
@@ -110,6 +114,8 @@ class Worker:
         self._on_looked = on_looked
         self._on_path_measured = on_path_measured
         self._on_closed = on_closed
+        self._on_caller_turn = on_caller_turn
+        self._budget = budget if budget is not None else Budget()
         self._unseen: list[MediaLeg] = []
         self._counter = 0
         self._codecs = CodecThreads()
@@ -161,7 +167,7 @@ class Worker:
             config=config,
             ice=IceLite({token.encode(): password}, now),
             ssrc=secrets.randbits(32),
-            agent=self._agent(config),
+            agent=self._agent(Asked(config, Door.WEBRTC, offer.application is not None)),
             dtls=Dtls(identity, offer.credentials.fingerprints, client=setup_for(offer) is Setup.ACTIVE),
             media=self.media,
             inbox=self._inbox,
@@ -171,6 +177,8 @@ class Worker:
             on_closed=self._closed,
             on_looked=self._on_looked,
             on_path_measured=self._on_path_measured,
+            on_turn=self._on_caller_turn,
+            budget=self._budget,
             created_at=now,
             fingerprint=identity.fingerprint,
         )
