@@ -97,7 +97,7 @@ class PionCaller:
             self._say(do="send", binary=base64.b64encode(message).decode())
 
     async def selected(self) -> tuple[str, int]:
-        """Where its ICE sends to."""
+        """Where its ICE sends to; port 0 while that is open."""
         self._say(do="pair")
         reply = await asyncio.wait_for(self._replies.get(), DEADLINE)
         assert reply["event"] == "pair", reply
@@ -185,8 +185,13 @@ class PionCaller:
 
 
 @asynccontextmanager
-async def pion_caller(frequency: float = 440.0, *, redundant: bool = False) -> AsyncIterator[PionCaller]:
-    """A caller that says a tone, with a data channel; `redundant`: it says every frame twice (RFC 2198)."""
+async def pion_caller(
+    frequency: float = 440.0, *, redundant: bool = False, renominate: bool = False
+) -> AsyncIterator[PionCaller]:
+    """A caller that says a tone, with a data channel; `redundant`: it says every frame twice (RFC 2198).
+
+    `renominate`: it keeps all its candidate pairs alive, and nominates another one where that is better.
+    """
     program = await asyncio.to_thread(build, "caller")
     encoder = OpusEncoder(48_000)
     encoder.expect_loss(0)
@@ -194,7 +199,13 @@ async def pion_caller(frequency: float = 440.0, *, redundant: bool = False) -> A
     with tempfile.NamedTemporaryFile() as file:
         write_frames(Path(file.name), [encoder.encode(piece) for piece in tones])
         process = await asyncio.create_subprocess_exec(
-            *(str(program), "-frames", file.name, *(["-red"] if redundant else [])),
+            *(
+                str(program),
+                "-frames",
+                file.name,
+                *(["-red"] if redundant else []),
+                *(["-renominate"] if renominate else []),
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,

@@ -1,6 +1,6 @@
 // A caller by Pion, driven by lines of JSON on standard input; what happens is told in lines of JSON on standard output.
 //
-//	caller -frames FILE [-red] [-channel LABEL]
+//	caller -frames FILE [-red] [-channel LABEL] [-renominate]
 //
 // FILE holds Opus frames of 20 ms, each behind its length (16 bits, big-endian); they are said over and over.
 package main
@@ -58,12 +58,13 @@ func main() {
 	file := flag.String("frames", "", "what is said")
 	red := flag.Bool("red", false, "say it with one earlier frame in each packet (RFC 2198)")
 	label := flag.String("channel", "oai-events", "label of the data channel; empty for none")
+	renominate := flag.Bool("renominate", false, "keep all pairs alive, and go where it is better (as libwebrtc does)")
 	flag.Parse()
 	frames, err := said.Read(*file)
 	if err != nil {
 		log.Fatal(err)
 	}
-	peer, channel, track, err := newPeer(*red, *label)
+	peer, channel, track, err := newPeer(*red, *renominate, *label)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -108,15 +109,21 @@ func obey(peer *webrtc.PeerConnection, channel *webrtc.DataChannel, todo command
 		return channel.Send(octets)
 	case "pair":
 		pair, err := peer.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
-		if err != nil || pair == nil {
+		if err != nil {
 			return err
+		}
+		if pair == nil { // between two of them
+			tell(event{"event": "pair", "address": "", "port": 0})
+			return nil
 		}
 		tell(event{"event": "pair", "address": pair.Remote.Address, "port": pair.Remote.Port})
 	}
 	return nil
 }
 
-func newPeer(red bool, label string) (*webrtc.PeerConnection, *webrtc.DataChannel, *webrtc.TrackLocalStaticRTP, error) {
+func newPeer(red, renominate bool, label string) (
+	*webrtc.PeerConnection, *webrtc.DataChannel, *webrtc.TrackLocalStaticRTP, error,
+) {
 	feedback := []webrtc.RTCPFeedback{{Type: "nack"}}
 	opus := webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2,
@@ -158,6 +165,11 @@ func newPeer(red bool, label string) (*webrtc.PeerConnection, *webrtc.DataChanne
 	interceptors.Add(sending)
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
+	if renominate {
+		if err := settings.SetICERenomination(webrtc.WithRenominationInterval(time.Second)); err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	settings.SetIPFilter(func(address net.IP) bool { return address.IsLoopback() })
 	api := webrtc.NewAPI(
