@@ -9,6 +9,7 @@ what comes within 0.1 ms, as a relay does; Pion's and aiortc's have sockets of t
 measurement. The search goes up until a number is not held twice, and what is reported was held for a window.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -17,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tests.bench.report import Bar, Report, Row
 from tests.bench.transceiver_load import (
@@ -32,6 +35,7 @@ from tests.bench.transceiver_load import (
     transceiver,
     write_headers,
 )
+from tests.support.lean_caller import offer_text
 from tests.support.pion import write_frames
 from tests.support.spoken_audio import speech
 from voicefleet.net.opus import OpusEncoder
@@ -47,6 +51,7 @@ SETTLE: Final = 2.5
 RATE: Final = 24_000
 ECHO, DIRECT, PCM, IDLE = "echo, behind a relay", "echo, without a relay", "echo through PCM", "idle"
 STOCK, PION = "stock aiortc", "Pion echo"
+REFUSALS: Final = 300
 WINDOWS: Final = 5
 """In a search at most, so that what is compared is measured within minutes."""
 
@@ -249,13 +254,15 @@ def living(quick: bool) -> Report:
     with spoken() as speaking:
         idling, notes = idle(speaking, seconds, 200)
         placing, placed = set_ups(speaking, seconds + 3, 100)
+        refusing, late = refusals(speaking, seconds, 100)
     bars = [
         Bar.at_most("memory a call, KiB", idling[2].value, 400),
         Bar.at_least("set-ups a second", placed["rate"], 60),
         Bar.at_most("live calls' frames lost meanwhile", placed["lost"], 0),
         Bar.at_most("live calls' clock meanwhile, p99, ms", placed["clock"], CLOCK),
+        Bar.at_most("503 of a full worker, p99, ms", late, 5),
     ]
-    return Report("transceiver", [*idling, *placing], bars, notes)
+    return Report("transceiver", [*idling, *placing, *refusing], bars, notes)
 
 
 def idle(speaking: Path, seconds: float, calls: int) -> tuple[list[Row], list[str]]:
@@ -292,6 +299,31 @@ def set_ups(speaking: Path, seconds: float, live: int) -> tuple[list[Row], dict[
         Row("live calls meanwhile", "frames lost", others["lost"] + others["gaps"], "frames"),
     ]
     return rows, {"rate": rate, "lost": others["lost"] + others["gaps"], "clock": others["clock_error"]["p99"]}
+
+
+def refusals(speaking: Path, seconds: float, live: int) -> tuple[list[Row], float]:
+    """How soon a full worker says so, beside its live calls."""
+    full = partial(transceiver, "echo", capacity=live)
+    took = []
+    with trial(full, speaking, seconds, numbered=True) as one:
+        one.grow(live)
+        url = urlsplit(one.server.url)
+        api = HTTPConnection(url.netloc)
+        body = json.dumps({"offer": offer_text("full", channel=False), "session": {}, "relays": []})
+        for _ in range(REFUSALS):
+            began = time.perf_counter()
+            api.request("POST", url.path, body, {"Authorization": f"Bearer {one.server.bearer}"})
+            answer = api.getresponse()
+            answer.read()
+            took.append(1000 * (time.perf_counter() - began))
+            assert answer.status == 503, answer.status
+        api.close()
+    took.sort()
+    late = took[int(0.99 * len(took))]
+    return [
+        Row("a full worker", "503, p50", took[len(took) // 2], "ms"),
+        Row("a full worker", "503, p99", late, "ms"),
+    ], late
 
 
 PARTS: Final = {"passthrough": passthrough, "codecs": codecs, "living": living}

@@ -19,6 +19,8 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 FIRST_CLIENT: Final = 10_000
 """Port of the first caller behind a relay; the generator counts from there."""
 CLIENTS: Final = 4000
+PLENTY: Final = 10_000
+"""Calls that a worker may hold if its slots shall not be the limit."""
 
 
 def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
@@ -112,9 +114,11 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
 
 
 @contextmanager
-def transceiver(agent: str, core: int) -> Iterator[Server]:
+def transceiver(agent: str, core: int, *, capacity: int = PLENTY) -> Iterator[Server]:
     """A worker with that agent."""
-    with _running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent))) as process:
+    with _running(
+        pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)))
+    ) as process:
         port, hop = _first_line(process).split()
         yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer, int(hop))
 

@@ -1,7 +1,7 @@
 """One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
 
-`python -m tests.bench.transceiver_worker AGENT` prints the ports of its internal API and of its hop. For each line of
-standard input it tells, in JSON, what it holds; it ends with its standard input.
+`python -m tests.bench.transceiver_worker AGENT CAPACITY` prints the ports of its internal API and of its hop. For each line
+of standard input it tells, in JSON, what it holds; it ends with its standard input.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.worker import Worker
 
-CAPACITY = 10_000
 AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent}
 
 
@@ -30,7 +29,7 @@ async def main() -> None:
     """Serve until nobody holds the other end of standard input."""
     logs.configure(Component.TRANSCEIVER, format="text", level="warning")  # nobody reads this pipe
     async with AsyncExitStack() as stack:
-        worker = await stack.enter_async_context(direct_worker(CAPACITY, agent=AGENTS[sys.argv[1]]))
+        worker = await stack.enter_async_context(direct_worker(int(sys.argv[2]), agent=AGENTS[sys.argv[1]]))
         api = internal_api(WorkerCalls(worker), lambda: RING)
         port = await stack.enter_async_context(served(api, "127.0.0.1", 0))
         gc.collect()

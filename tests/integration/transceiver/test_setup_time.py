@@ -3,32 +3,17 @@
 import asyncio
 import time
 
+from tests.support.greeter import Greeter
 from tests.support.lean_caller import LeanCaller
 from tests.support.nat import nat
 from tests.support.workers import direct_worker
-from voicefleet.agents.link import InlineAgent, InlineVoice
-from voicefleet.core.media.frame import AudioFrame
 
 ROUND_TRIP = 1.0
 """Seconds: so long that a slow machine's own time hardly shows."""
 
 
-class _Greeter(InlineAgent):
-    """Says something as soon as it can be heard."""
-
-    def on_start(self, voice: InlineVoice) -> None:
-        for _ in range(5):
-            voice.say(b"\x78" + bytes(60))
-
-    def on_audio(self, frame: AudioFrame) -> None:
-        """It does not listen."""
-
-    def on_message(self, channel: str, message: str | bytes) -> None:
-        """Nor read."""
-
-
 async def test_a_greeting_is_heard_two_round_trips_after_the_answer() -> None:
-    async with direct_worker(agent=_Greeter) as worker:
+    async with direct_worker(agent=Greeter) as worker:
         direct = worker.direct
         assert direct is not None
         async with nat(f"{direct.address}:{direct.port}") as box:
