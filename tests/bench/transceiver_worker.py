@@ -1,7 +1,7 @@
 """One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
 
-`python -m tests.bench.transceiver_worker AGENT CAPACITY` prints the ports of its internal API and of its hop. For each line
-of standard input it tells, in JSON, what it holds; it ends with its standard input.
+`python -m tests.bench.transceiver_worker AGENT CAPACITY` prints the ports of its internal API and of its hop. For
+each line of standard input it tells, in JSON, what it holds; it ends with its standard input.
 """
 
 import asyncio

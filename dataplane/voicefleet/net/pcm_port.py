@@ -14,7 +14,8 @@ from voicefleet.core.media.g711 import Law
 from voicefleet.core.media.pacing import CAPACITY, Flushed
 from voicefleet.core.media.stream import AudioStream
 from voicefleet.net.codec_threads import CodecThreads
-from voicefleet.net.opus import OpusDecoder, OpusEncoder
+from voicefleet.net.opus import OpusDecoder
+from voicefleet.net.voice_encoder import VoiceEncoder
 
 HORIZON: Final = 0.1
 """Seconds of encoded audio ahead of the clock: a codec thread that waits for the processor is not heard."""
@@ -60,7 +61,7 @@ class Encoder(Protocol):
 def codec(coding: Coding, rate: int) -> tuple[Decoder, Encoder]:
     """Decoder and encoder between a call's coding and PCM at `rate`."""
     if coding is OPUS:
-        return OpusDecoder(rate), OpusEncoder(rate)
+        return OpusDecoder(rate), VoiceEncoder(rate)
     from voicefleet.net.telephone_audio import TelephoneDecoder, TelephoneEncoder  # brings PyAV: 30 MiB, seldom needed
 
     law = {PCMU: Law.MU, PCMA: Law.A}[coding]

@@ -13,6 +13,7 @@ from voicefleet.core.media.frame import AudioFrame, FrameKind
 from voicefleet.core.media.g711 import Law
 from voicefleet.net.opus import RATES, OpusDecoder, OpusEncoder, library, version
 from voicefleet.net.telephone_audio import Resampler, TelephoneDecoder, TelephoneEncoder
+from voicefleet.net.voice_encoder import VoiceEncoder
 
 
 def tone(rate: int, seconds: float, pitch: float = 220.0) -> bytes:
@@ -106,6 +107,22 @@ def test_in_band_fec_rebuilds_lost_speech_better_than_concealment() -> None:
     assert sum(by_fec) / len(by_fec) > 0.8
     assert sum(by_fec) / len(by_fec) > sum(by_concealment) / len(by_concealment) + 0.2
     assert rebuilt.rebuilt == len(by_fec)
+
+
+def test_an_agents_voice_sounds_the_same_while_loss_comes_and_goes() -> None:
+    """Plain frames, then such as describe their predecessor, then plain ones: one decoder hears one voice."""
+    encoder, decoder = VoiceEncoder(24_000), OpusDecoder(24_000)
+    pcm = tone(24_000, 1.2)
+    step = 2 * encoder.samples
+    packets = []
+    for n in range(60):
+        encoder.expect_loss(10 if 20 <= n < 40 else 0)
+        packets.append(encoder.encode(pcm[n * step : (n + 1) * step]))
+    assert not any(opus_packet.carries_fec(packet) for packet in (*packets[:20], *packets[40:]))
+    assert any(opus_packet.carries_fec(packet) for packet in packets[20:40])
+    decoded = b"".join(decoder.decode(heard(packet, n)) for n, packet in enumerate(packets))
+    for at in (5 * step, 25 * step, 45 * step):
+        assert likeness(pcm[at:], decoded[at : at + 5 * step], 24_000) > 0.9
 
 
 def test_our_reading_of_the_fec_flag_is_libopus_own() -> None:
