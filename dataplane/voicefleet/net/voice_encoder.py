@@ -1,8 +1,8 @@
 """The encoder of what an agent says as PCM: cheap on a good path, robust on a bad one.
 
 While nothing is lost, Opus' low-delay mode (CELT alone); as soon as loss is expected, its speech modes, which alone
-have in-band FEC. Decoders follow a change of mode by themselves (RFC 6716, 4.5). Measured with 12 s of speech at 24 kHz,
-distance of mel spectra between what was said and what is decoded:
+have in-band FEC. Decoders follow a change of mode by themselves (RFC 6716, 4.5). Measured with 12 s of speech at
+24 kHz, distance of mel spectra between what was said and what is decoded:
 
     speech modes, complexity 5, 32 kbit/s    2.15 dB    170 us a frame    6.5 ms of delay
     low delay, complexity 5, 32 kbit/s       2.62 dB     56 us            2.5 ms

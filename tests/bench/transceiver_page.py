@@ -1,0 +1,78 @@
+"""Makes docs/figures/transceiver.md, .json and .svg of what `scripts/bench transceiver... --json FILE` wrote.
+
+`python -m tests.bench.transceiver_page FILE...`, one file for each part that was run.
+"""
+
+import json
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.report import figure
+from tests.bench.transceiver import DIRECT, ECHO, PCM, PION, STOCK
+
+FIGURES: Final = Path(__file__).parents[2] / "docs" / "figures"
+CALLS: Final = "calls held on a core"
+_SHOWN: Final = ((ECHO, "#0b6e4f"), (DIRECT, "#2a9d6f"), (PION, "#ff7f0e"), (PCM, "#1f77b4"), (STOCK, "#7f7f7f"))
+_HEAD: Final = """\
+# Calls on a core
+
+What one transceiver worker holds on one core, beside a plain Pion echo server and stock aiortc's echo: the server is
+alone on a core, the callers (a Go program with a spinning thread) on another. A number of calls is *held* if the server
+takes less than 80% of its core, no frame is lost either way, and, of ours, the 99th percentile of the sending clock's
+error is at most 2 ms; Pion and aiortc need only keep what they are given. "Behind a relay" is a fleet's way: hop
+datagrams, bundled as a relay bundles what comes within 0.1 ms. Written by `python -m tests.bench.transceiver_page` from
+`scripts/bench transceiver.passthrough`, `.codecs` and `.living` with `--json` ([the figures](transceiver.json)).
+
+![Calls on a core](transceiver.svg)
+"""
+
+
+def drawing(values: dict[tuple[str, str], float]) -> str:
+    """Bars of calls."""
+    found = [(name, colour, values[name, CALLS]) for name, colour in _SHOWN if (name, CALLS) in values]
+    most = max(value for _, _, value in found) or 1.0
+    height = 46 * len(found) + 20
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" font-family="sans-serif">',
+        f'<rect width="760" height="{height}" fill="white"/>',
+    ]
+    for number, (name, colour, value) in enumerate(found):
+        top = 14 + 46 * number
+        wide = 460 * value / most
+        parts += [
+            f'<text x="195" y="{top + 21}" font-size="14" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="205" y="{top}" width="{wide:.1f}" height="32" fill="{colour}"/>',
+            f'<text x="{212 + wide:.1f}" y="{top + 21}" font-size="14">{figure(value)}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def page(parts: list[dict[str, Any]]) -> str:
+    """The figures as documentation."""
+    lines = [_HEAD, "| what | figure | value |", "|---|---|--:|"]
+    for part in parts:
+        lines += [f"| {row['name']} | {row['metric']} | {figure(row['value'])} {row['unit']} |" for row in part["rows"]]
+    lines += ["", "| bar | measured | asked for | |", "|---|--:|--:|---|"]
+    for part in parts:
+        for bar in part["bars"]:
+            kept = "kept" if bar["ok"] else "**missed**"
+            lines.append(f"| {bar['name']} | {figure(bar['value'])} | {figure(bar['bar'])} | {kept} |")
+    machines = {", ".join(f"{key} {value}" for key, value in part["machine"].items()) for part in parts}
+    return "\n".join([*lines, "", *(f"On {machine}." for machine in sorted(machines)), ""])
+
+
+def main() -> None:
+    """Write all three, keeping what is said by hand behind the figures."""
+    parts = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
+    values = {(row["name"], row["metric"]): row["value"] for part in parts for row in part["rows"]}
+    file = FIGURES / "transceiver.md"
+    _, found, said = (file.read_text() if file.exists() else "").partition("\n## ")
+    file.write_text(page(parts) + (found + said if found else ""))
+    (FIGURES / "transceiver.json").write_text(json.dumps(parts, indent=2) + "\n")
+    (FIGURES / "transceiver.svg").write_text(drawing(values))
+
+
+if __name__ == "__main__":
+    main()
