@@ -128,6 +128,7 @@ class Env:
     OPEN: Final = "VOICEFLEET_OPEN"
     CONSOLE: Final = "VOICEFLEET_CONSOLE"
     OPERATOR_KEYS: Final = "VOICEFLEET_OPERATOR_KEYS"
+    LOCAL_REQUESTS: Final = "VOICEFLEET_LOCAL_REQUESTS"
 
 
 @dataclass(frozen=True, slots=True)

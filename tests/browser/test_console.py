@@ -70,19 +70,22 @@ async def test_somebody_talks_to_the_fleet_and_hears_it_back_through_the_relay(t
 
 
 @pytest.mark.needs(SPEECH)
-async def test_a_turn_is_ended_sooner_or_later_by_a_slider_of_the_live_call(tmp_path: Path) -> None:
+async def test_turns_are_shown_against_the_budget_and_end_as_the_live_call_is_told(tmp_path: Path) -> None:
     async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
+        problems = watched(page)
         await talk(page, fleet.ready["console"])
-        await page.get_by_label("Silence that ends a turn").fill("900")
+        await page.get_by_label("Silence that ends a turn").fill("300")
         await page.get_by_text("Events").click()
         sent = page.locator("[data-event='session.update']").first
         await sent.locator("summary").click()
         update: dict[str, Any] = json.loads(await sent.locator("pre").inner_text())
         detection = update["session"]["audio"]["input"]["turn_detection"]
-        assert detection == {"type": "server_vad", "silence_duration_ms": 900}
+        assert detection == {"type": "server_vad", "silence_duration_ms": 300}
+        await expect(page.locator("[data-turn]").first).to_contain_text(re.compile(r"\d+ ms"), timeout=PATIENCE)
         await page.get_by_label("Turns end").select_option("when I say so")
         await expect(page.get_by_role("button", name="My turn is over")).to_be_visible()
         await expect(page.get_by_label("Silence that ends a turn")).to_be_disabled()
+        assert problems == []
 
 
 @pytest.mark.needs(SPEECH, NODE)
@@ -111,4 +114,43 @@ async def test_the_page_is_for_everybody_in_a_call_and_before_it(tmp_path: Path,
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
         PICTURES.mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=PICTURES / f"{look}.png", full_page=True)
+        await hang_up(page)
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_call_goes_on_while_its_relay_is_killed_its_address_changes_and_the_session_map_is_emptied(
+    tmp_path: Path,
+) -> None:
+    async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
+        await talk(page, fleet.ready["console"])
+
+        async def goes_on(button: str, said: str) -> None:
+            await page.get_by_role("button", name=button, exact=True).click()
+            gap = page.locator("#gap")
+            await expect(gap).to_contain_text(re.compile(f"{said}.*longest silence since: \\d+ ms"), timeout=PATIENCE)
+            await expect(page.get_by_role("button", name="Hang up")).to_be_visible()
+            await page.evaluate("window.before = undefined")
+            await page.wait_for_function(
+                "() => { const now = Number(document.querySelector('#received').textContent);"
+                " window.before ??= now; return now > window.before + 50 }",
+                timeout=PATIENCE,
+            )
+
+        await goes_on("Flush the session map", "session-map was flushed")
+        await goes_on("Change my address", "Your address changed")
+        await goes_on("Kill this call's relay", "was killed")
+        await expect(page.get_by_role("status")).to_contain_text("You are in a call", timeout=PATIENCE)
+        await hang_up(page)
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_drained_transceiver_keeps_its_call_while_another_takes_its_place(tmp_path: Path) -> None:
+    async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
+        await talk(page, fleet.ready["console"])
+        drain = page.get_by_role("button", name=re.compile("^Drain "))
+        await expect(drain).to_have_count(1, timeout=PATIENCE)
+        await drain.click()
+        await expect(page.locator("[data-part]").get_by_text("draining")).to_be_visible(timeout=PATIENCE)
+        await expect(drain).to_have_count(1, timeout=PATIENCE)  # of the one that was started in its place
+        await expect(page.get_by_role("button", name="Hang up")).to_be_visible()
         await hang_up(page)

@@ -113,7 +113,7 @@ async def signaling(
             WhipDoor(desk, ice_servers),
             SteeringDoor(desk, steering, operators, ice_servers),
             FleetDoor(desk, directory, client, operators, Surroundings(lambda: RING.fleet, lambda: None)),
-            ConsoleDoor(desk, directory, operators, keys is None),
+            ConsoleDoor(operators, directory, open_mode=keys is None),
         )
         app = application(doors, open_mode=keys is None)
         port = await stack.enter_async_context(front_door(app, "127.0.0.1", 0, **door_options))

@@ -6,14 +6,16 @@ another one at once. On one machine `voicefleet up` does the same with its proce
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from voicefleet.cli.cluster_api import ClusterFleet, explained
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.fleet_api import FleetApi
-from voicefleet.cli.local.fleet import request_drain
+from voicefleet.cli.local.key_material import requests_directory
 from voicefleet.cli.output import say, say_json
 from voicefleet.cli.target import Target, choose, local_fleet
+from voicefleet.net.local_requests import LocalRequests, Request
 from voicefleet_operator.kube.endpoints import POD
 from voicefleet_operator.kube.errors import KubernetesError
 
@@ -81,4 +83,4 @@ def _request(target: Target, name: str) -> None:
     ready = local_fleet(target)
     if ready is None or name not in ready.processes:
         raise Failure(f"{name} is not a process of a fleet on this machine", "drain it where it runs", Exit.NOT_FOUND)
-    request_drain(ready.key_file.parent.parent, name)
+    LocalRequests(requests_directory(Path(ready.logs))).put(Request.DRAIN, name)

@@ -4,9 +4,8 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -18,22 +17,12 @@ from voicefleet.cli.local.reconcile import Group, Instance, Revision, decide
 from voicefleet.cli.local.seats import Seats
 from voicefleet.contract import Component, Env, InternalApi
 from voicefleet.net.key_file import KeyFile
+from voicefleet.net.local_requests import Request
 
 LOOK_AT_CALLS: Final = 0.5
 """Seconds between questions to a draining transceiver for how many calls it still has."""
 KEEPS_ENDING: Final = 5.0
 """Seconds beyond its deadline after which a draining process is ended whatever it does."""
-
-
-REQUESTS: Final = "drain"
-"""A directory beside the keys: a file in it asks for the process of that name to drain."""
-
-
-def request_drain(directory: Path, name: str) -> None:
-    """Ask the fleet whose files are in this directory to drain a process."""
-    above = directory / REQUESTS
-    above.mkdir(mode=0o700, exist_ok=True)
-    (above / name).touch()
 
 
 class LocalFleet:
@@ -47,14 +36,16 @@ class LocalFleet:
         fixed: dict[str, dict[str, str]],
         say: Callable[[str], None],
         on_settled: Callable[[], None],
+        flush: Callable[[], Awaitable[None]],
     ) -> None:
-        """`fixed` are settings of this run, by component, which the file does not change."""
+        """`flush` empties the session map; `fixed` are settings of this run, by component, that no file changes."""
         self._material = material
         self._seats = seats
         self._supervisor = supervisor
         self._fixed = fixed
         self._say = say
         self._on_settled = on_settled
+        self._flush = flush
         self._wanted: dict[str, Group] = {}
         self._instances: dict[str, Instance] = {}
         self._groups: dict[str, Group] = {}
@@ -98,13 +89,17 @@ class LocalFleet:
                 await self._look.wait()
 
     async def _requests(self, tasks: asyncio.TaskGroup) -> None:
-        """Drain what somebody asks for; what is missing then is started."""
+        """Do what somebody asks for; what is missing then is started."""
         while True:
-            for path in (self._material.directory / REQUESTS).glob("*"):
-                path.unlink()
-                instance = self._instances.get(path.name)
-                if instance is not None and not instance.draining:
-                    self._instances[instance.name] = replace(instance, draining=True)
+            for request, name in self._material.requests.take():
+                instance = self._instances.get(name)
+                if request is Request.FLUSH:
+                    await self._flush()
+                    self._say("the session map was emptied")
+                elif instance is not None and request is Request.KILL:
+                    self._supervisor.kill(name)
+                elif instance is not None and not instance.draining:
+                    self._instances[name] = replace(instance, draining=True)
                     tasks.create_task(self._drain(instance))
                     self._look.set()
             await asyncio.sleep(LOOK_AT_CALLS)
@@ -199,6 +194,7 @@ class LocalFleet:
             environment[Env.CERTIFICATE_DIRECTORY] = str(material.certificate)
         if group.component == Component.SIGNALING:
             environment[Env.API_KEYS_DIRECTORY] = str(material.api_keys)
+            environment[Env.LOCAL_REQUESTS] = str(material.requests_directory)
         inherited = {key: "" for key in os.environ if key.startswith(Env.PREFIX)}  # an empty variable counts as not set
         return Process(
             instance.name,

@@ -12,10 +12,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from voicefleet.net.local_requests import LocalRequests
 from voicefleet.wire.certificate import self_signed
 from voicefleet.wire.keyring import KeyRing
 
 CERTIFICATE_LIFE: Final = timedelta(days=30)
+
+
+def requests_directory(directory: Path) -> Path:
+    """Where others ask something of the fleet whose files are in this directory."""
+    return directory / "requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,16 @@ class KeyMaterial:
     def api_keys(self) -> Path:
         """The directory of API keys."""
         return self.directory / "api-keys"
+
+    @property
+    def requests_directory(self) -> Path:
+        """Where others ask something of this fleet."""
+        return requests_directory(self.directory)
+
+    @property
+    def requests(self) -> LocalRequests:
+        """What they ask."""
+        return LocalRequests(self.requests_directory)
 
     def write_redis_url(self, url: str) -> None:
         """Tell the processes where the session map is."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from redis.asyncio import Redis
+
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local import lan, ready_file
 from voicefleet.cli.local.desired import LOOPBACK, SMALLEST, Wanted, groups, wanted
@@ -89,7 +91,7 @@ class _Run:
         self._redis: EmbeddedRedis | None = None
         self._supervisor = Supervisor(directory, say)
         self._fleet = LocalFleet(
-            self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled
+            self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled, self._flush
         )
         self._announced = False
         self.ready_files = [ready_file.directory() / f"{os.getpid()}.json"]
@@ -153,6 +155,11 @@ class _Run:
             "": {Env.REDIS_URL_FILE: str(self._material.redis_url_file)},
             Component.SIGNALING: signaling,
         }
+
+    async def _flush(self) -> None:
+        assert self._redis is not None, "flushed before it was there"
+        async with Redis.from_url(self._redis.url) as client:
+            await client.flushall()
 
     def _on_settled(self) -> None:
         """All that is wanted runs."""

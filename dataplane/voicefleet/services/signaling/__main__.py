@@ -15,6 +15,7 @@ from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.geo import PlacedNetworks, open_geo_database
 from voicefleet.net.key_file import AcceptedRing, KeyFile
+from voicefleet.net.local_requests import LocalRequests
 from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.round_trips import RoundTripReader
 from voicefleet.net.shared_rate_limit import SharedRateLimit
@@ -94,12 +95,14 @@ async def serve(settings: SignalingSettings) -> None:
     )
     operators = Operators(desk, ring, frozenset(settings.operator_keys))
     surroundings = Surroundings(lambda: ring().fleet, lambda: link.state, followed)
+    local = LocalRequests(settings.local_requests) if settings.local_requests is not None else None
+    console = ConsoleDoor(operators, reader.directory, open_mode=keys is None, local=local)
     doors = (
         OpenAIDoor(desk),
         WhipDoor(desk, settings.ice_servers),
         SteeringDoor(desk, steering, operators, settings.ice_servers),
         FleetDoor(desk, reader.directory, client, operators, surroundings),
-        *((ConsoleDoor(desk, reader.directory, operators, keys is None),) if settings.console else ()),
+        *((console,) if settings.console else ()),
     )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,23 +1,24 @@
-"""The console: a page to talk to the fleet and to watch it, and what the page asks for.
+"""The console: a page to talk to the fleet and to watch it.
 
-GET  /                     the page; its parts are under /console/
-GET  /console/fleet        who is there, as the directory says; operators only
-GET  /console/calls/{id}   which transceiver has a call, and how it goes; operators only
+GET  /                 the page; its parts are under /console/
+POST /console/break    in local mode: kill or drain a process, empty the session map; operators only
 
-The page itself holds no secret: whoever opens it brings a key.
+The page holds no secret: whoever opens it brings a key. What it shows of the fleet it asks of /v1/fleet.
 """
 
-import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from voicefleet.core.directory import Directory, RelayEntry, TransceiverEntry
-from voicefleet.services.signaling.front_desk import FrontDesk
+from voicefleet.core.directory import Directory
+from voicefleet.net.local_requests import SESSION_MAP, LocalRequests, Request
+from voicefleet.services.signaling.call_request import read_bounded
 from voicefleet.services.signaling.openapi import JSON, TEXT, Answer, Described, described
 from voicefleet.services.signaling.operators import Operators
+from voicefleet.services.signaling.problems import Problem, bad_request
 
 PAGE: Final = Path(str(files(__package__) / "console"))
 NOTICE_MARK: Final = "<!-- notice -->"
@@ -31,28 +32,37 @@ POLICY: Final = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
-PARTS: Final = {"type": "array", "items": {"type": "object", "required": ["id", "region", "draining", "stale"]}}
+LOCAL_MARK: Final = "<body>"
+LOCAL: Final = "<body data-breakable>"
+MAX_WISH: Final = 1024
+
+
+class Wish(BaseModel):
+    """What somebody wants to break."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Request
+    target: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class ConsoleDoor:
     """Handlers of the page."""
 
-    def __init__(self, desk: FrontDesk, directory: Directory, operators: Operators, open_mode: bool) -> None:
-        self._desk = desk
-        self._directory = directory
+    def __init__(
+        self, operators: Operators, directory: Directory, *, open_mode: bool, local: LocalRequests | None = None
+    ) -> None:
         self._operators = operators
-        notice = OPEN_NOTICE if open_mode else ""
-        self._page = (PAGE / "index.html").read_text().replace(NOTICE_MARK, notice)
+        self._directory = directory
+        self._local = local
+        page = (PAGE / "index.html").read_text().replace(NOTICE_MARK, OPEN_NOTICE if open_mode else "")
+        self._page = page.replace(LOCAL_MARK, LOCAL) if local is not None else page
         self._parts = {path.name: path.read_text() for path in PAGE.iterdir() if path.suffix in KINDS}
 
     def routes(self) -> list[web.RouteDef]:
         """What an application adds to serve this."""
-        return [
-            web.get("/", self.page),
-            web.get("/console/fleet", self.fleet),
-            web.get("/console/calls/{id}", self.call),
-            web.get("/console/{part}", self.part),
-        ]
+        routes = [web.get("/", self.page), web.get("/console/{part}", self.part)]
+        return routes if self._local is None else [*routes, web.post("/console/break", self.break_something)]
 
     @described(Described({200: Answer("The page.", {"text/html": TEXT})}, needs_key=False))
     async def page(self, _request: web.Request) -> web.Response:
@@ -73,49 +83,22 @@ class ConsoleDoor:
 
     @described(
         Described(
-            {
-                200: Answer(
-                    "As the directory knows it.",
-                    {JSON: {"type": "object", "properties": {"relays": PARTS, "transceivers": PARTS}}},
-                )
-            },
-            refuses=(403,),
+            {202: Answer("It is asked for.", {JSON: {"type": "object"}})},
+            refuses=(400, 403, 404, 408, 413),
+            body={JSON: Wish.model_json_schema()},
         )
     )
-    async def fleet(self, request: web.Request) -> web.Response:
-        """Relays and transceivers: where they are, how full, and whether they drain or have fallen silent."""
+    async def break_something(self, request: web.Request) -> web.Response:
+        """Ask `voicefleet up` to break a part of its fleet, so that everybody can see that a call survives."""
         self._operators.check(request)
-        now = time.monotonic()
-        return web.json_response(
-            {
-                "relays": [self._relay(each, now) for each in sorted(self._directory.relays(), key=_by_name)],
-                "transceivers": [
-                    self._transceiver(each, now) for each in sorted(self._directory.transceivers(), key=_by_name)
-                ],
-                "breakable": [],
-            }
-        )
-
-    @described(Described({200: Answer("What is known of it.", {JSON: {"type": "object"}})}, refuses=(403, 404, 503)))
-    async def call(self, request: web.Request) -> web.Response:
-        """Where a call runs, and its measurements so far."""
-        self._operators.check(request)
-        transceiver, record = await self._desk.live.look(request.match_info["id"])
-        where = {"id": transceiver.id, "shard": transceiver.shard, "region": transceiver.region}
-        return web.json_response({"transceiver": where, "record": record})
-
-    def _relay(self, relay: RelayEntry, now: float) -> dict[str, object]:
-        addresses = [{"address": each.address, "udp": each.udp, "tcp": each.tcp} for each in relay.addresses]
-        more = {"pool": relay.pool, "addresses": addresses, "load": relay.load, "tier": relay.tier}
-        return self._part(relay, now) | more
-
-    def _transceiver(self, each: TransceiverEntry, now: float) -> dict[str, object]:
-        return self._part(each, now) | {"shard": each.shard, "capacity": each.capacity, "free": each.free}
-
-    def _part(self, entry: RelayEntry | TransceiverEntry, now: float) -> dict[str, object]:
-        stale = self._directory.stale(entry, now)
-        return {"id": entry.id, "region": entry.region, "draining": entry.draining, "stale": stale}
-
-
-def _by_name(entry: RelayEntry | TransceiverEntry) -> str:
-    return entry.id
+        try:
+            wish = Wish.model_validate_json(await read_bounded(request, MAX_WISH, "wish"))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise bad_request(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        known = {entry.id for entry in self._directory.entries()} | {SESSION_MAP}
+        if wish.target not in known or (wish.action is Request.FLUSH) != (wish.target == SESSION_MAP):
+            raise Problem(404, "no_such_part", f"There is no {wish.target} to {wish.action}.")
+        assert self._local is not None, "the route is there in local mode only"
+        self._local.put(wish.action, wish.target)
+        return web.json_response({"action": wish.action, "target": wish.target}, status=202)

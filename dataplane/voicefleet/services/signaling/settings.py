@@ -59,6 +59,8 @@ class SignalingSettings(ServiceSettings):
     """Let anybody call, without a key. For local use only: it needs a listening address of this machine alone."""
     console: bool = False
     """Serve the console page at `/`."""
+    local_requests: Path | None = None
+    """Where `voicefleet up` is asked to kill or drain its processes; the console has buttons for that then."""
     calls_per_key: Positive = 50.0
     """Calls a second that one API key may start, on average and over all replicas."""
     calls_per_key_burst: Count = 500

@@ -22,7 +22,7 @@ const turns = new Turns(find("waterfalls"), find("legend"));
 const conversation = new Conversation();
 const meters = { up: new Meter(find("up")), down: new Meter(find("down")) };
 const bearer = () => (key ? { Authorization: `Bearer ${key}` } : {});
-const fleet = new Fleet(bearer, { changed: showBreakers, act: breakPart });
+const fleet = new Fleet(bearer, breakPart);
 
 const say = (text) => {
   find("state").textContent = text;
@@ -63,7 +63,7 @@ async function begin() {
 }
 
 async function ownerOf(id) {
-  const answer = await fetch(`/console/calls/${id}`, { headers: bearer() });
+  const answer = await fetch(`/v1/fleet/calls/${id}`, { headers: bearer() });
   return answer.ok ? (await answer.json()).transceiver : undefined;
 }
 
@@ -84,6 +84,7 @@ function heard(direction, event) {
 
 function measured(reading, gap) {
   charts.add(reading);
+  find("received").textContent = reading.totals.received;
   const relay = reading.relay && { ...reading.relay, id: fleet.relayAt(reading.relay.address, reading.relay.port)?.id };
   drawPath({ relay, transceiver: owner, reading });
   if (broken) find("gap").textContent = `${broken}; longest silence since: ${milliseconds(gap)}.`;
@@ -126,9 +127,8 @@ function tellSession() {
 
 // What can be broken here: parts by buttons of their own in the table, and the rest below it.
 
-function showBreakers(view) {
+function showBreakers() {
   const buttons = find("failure-buttons");
-  if (!view.breakable.length || buttons.childElementCount) return;
   const offer = (text, act) => make("button", { type: "button", class: "quiet", onclick: act }, text);
   buttons.append(
     offer("Kill this call's relay", () => {
@@ -198,5 +198,6 @@ find("key-form").addEventListener("submit", (event) => {
 
 find("key-form").hidden = Boolean(key) || Boolean(document.querySelector(".notice"));
 update();
+showBreakers();
 drawPath();
 fleet.follow();

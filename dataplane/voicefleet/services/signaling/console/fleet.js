@@ -6,18 +6,18 @@ const MARKS = { serving: "var(--good)", draining: "var(--three)", silent: "var(-
 const EVERY = 1000;
 
 export class Fleet {
-  /** `changed(view)` is called with each new view; `act(name, target)` when somebody presses a button that breaks. */
-  constructor(bearer, { changed, act }) {
+  /** `act(name, target)` is called when somebody presses a button that breaks. */
+  constructor(bearer, act) {
     this.bearer = bearer;
-    this.changed = changed;
     this.act = act;
-    this.view = { relays: [], transceivers: [], breakable: [] };
+    this.view = { relays: [], transceivers: [] };
+    this.breakable = "breakable" in document.body.dataset;
   }
 
   async follow() {
     for (;;) {
       try {
-        const answer = await fetch("/console/fleet", { headers: this.bearer() });
+        const answer = await fetch("/v1/fleet", { headers: this.bearer() });
         if (answer.status === 401 || answer.status === 403) return this.hide();
         if (answer.ok) this.show(await answer.json());
       } catch {
@@ -35,12 +35,11 @@ export class Fleet {
   show(view) {
     this.view = view;
     find("fleet").hidden = false;
-    const calls = view.transceivers.reduce((sum, each) => sum + each.capacity - each.free, 0);
+    const calls = view.transceivers.reduce((sum, each) => sum + (each.calls ?? 0), 0);
     const capacity = view.transceivers.reduce((sum, each) => sum + each.capacity, 0);
     find("summary").textContent = `${count(view.relays.length, "relay")} · ${count(view.transceivers.length, "transceiver")} · ${calls} of ${capacity} calls`;
     this.keepFocus(() => find("parts").replaceChildren(...view.relays.map((relay) => this.relay(relay)), ...view.transceivers.map((each) => this.transceiver(each))));
-    find("failures").hidden = !view.breakable.length;
-    this.changed(view);
+    find("failures").hidden = !this.breakable;
   }
 
   relay(relay) {
@@ -49,14 +48,14 @@ export class Fleet {
   }
 
   transceiver(each) {
-    const calls = each.capacity - each.free;
+    const calls = each.calls ?? 0;
     return this.part(each, `shard ${each.shard}`, "", each.capacity ? calls / each.capacity : 0, `${calls} of ${each.capacity} calls`);
   }
 
   part(part, of, address, load, loaded) {
     const state = part.stale ? "silent" : part.draining ? "draining" : "serving";
     const bar = make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: `width: ${load * 100}%` }));
-    const buttons = this.view.breakable.includes(part.id)
+    const buttons = this.breakable
       ? ["kill", ...(part.shard && !part.draining ? ["drain"] : [])].map((action) =>
           make("button", { type: "button", "data-act": `${action} ${part.id}`, "aria-label": `${capital(action)} ${part.id}`, onclick: () => this.act(action, part.id) }, capital(action)),
         )

@@ -3,7 +3,15 @@
 import { find, make, milliseconds } from "./dom.js";
 
 const SHOWN = 12;
-const MARKS = ["var(--one)", "var(--two)", "var(--three)", "var(--four)", "var(--five)"];
+const MARKS = {
+  capture: "var(--one)",
+  end_of_turn: "var(--two)",
+  transcription: "var(--six)",
+  text: "var(--four)",
+  speech: "var(--three)",
+  queue: "var(--seven)",
+  network_down: "var(--five)",
+};
 
 /** Set-up: each stage is a bar from the one before it to when it was reached. */
 export class Stages {
@@ -46,29 +54,26 @@ export class Turns {
 
   /** A `voicefleet.turn` event. */
   add(event) {
-    this.turns.push(event);
+    const stages = Object.entries(event.stages);
+    this.turns.push({ id: event.item_id, stages, total: event.total_ms, budget: event.shares.total.budget_ms, overruns: event.overruns });
     if (this.turns.length > SHOWN) this.turns.shift();
-    for (const stage of event.stages) if (!this.names.includes(stage.name)) this.names.push(stage.name);
-    this.legend.replaceChildren(...this.names.map((name) => make("li", { style: `--mark: ${this.mark(name)}` }, words(name))));
-    const whole = Math.max(...this.turns.map((turn) => Math.max(turn.total_ms, turn.budget_ms)));
+    for (const [name] of stages) if (!this.names.includes(name)) this.names.push(name);
+    this.legend.replaceChildren(...this.names.map((name) => make("li", { style: `--mark: ${MARKS[name]}` }, words(name))));
+    const whole = Math.max(...this.turns.map((turn) => Math.max(turn.total, turn.budget))) * 1.02;
     this.list.replaceChildren(...this.turns.map((turn) => this.row(turn, whole)));
-  }
-
-  mark(name) {
-    return MARKS[this.names.indexOf(name) % MARKS.length];
   }
 
   row(turn, whole) {
     const share = (value) => `${(value / whole) * 100}%`;
-    const bars = turn.stages.map((stage) =>
-      make("i", { style: `width: ${share(stage.ms)}; background: ${this.mark(stage.name)}`, title: `${words(stage.name)}: ${milliseconds(stage.ms)}` }),
+    const spoken = turn.stages.map(([name, ms]) => `${words(name)} ${milliseconds(ms)}`).join(", ");
+    const bars = turn.stages.map(([name, ms]) =>
+      make("i", { style: `width: ${share(ms)}; background: ${MARKS[name]}`, title: `${words(name)}: ${milliseconds(ms)}` }),
     );
-    const limit = make("i", { class: "limit", style: `left: ${share(turn.budget_ms)}` });
-    const over = turn.total_ms > turn.budget_ms;
-    const blamed = (turn.overruns ?? []).map(words).join(", ");
-    const spoken = turn.stages.map((stage) => `${words(stage.name)} ${milliseconds(stage.ms)}`).join(", ");
+    const limit = make("i", { class: "limit", style: `left: ${share(turn.budget)}` });
     const track = make("span", { class: "track", role: "img", "aria-label": spoken }, ...bars, limit);
-    return row(blamed ? `over: ${blamed}` : "within the budget", track, milliseconds(turn.total_ms), { "data-turn": turn.turn_id ?? "" }, over);
+    const blamed = turn.overruns.filter((name) => name !== "total").map(words).join(", ");
+    const over = turn.total > turn.budget;
+    return row(blamed ? `over: ${blamed}` : "within the budget", track, milliseconds(turn.total), { "data-turn": turn.id }, over);
   }
 }
 
