@@ -24,12 +24,6 @@ DATABASE_WRONG: Final = 4.0
 IMPOSSIBLE: Final = 25.0
 LINE_SLOW: Final = 6.0
 """The most that a slow line counts against a place: a satellite is rarer than a wrong database, but there are some."""
-EXPLORE_MS: Final = 4.0
-EXPLORE_SHARE: Final = 0.1
-SLOW_MS: Final = 25.0
-DOUBT_SHARE: Final = 0.5
-DOUBT_MS: Final = 25.0
-"""Half of what a line seems too slow by, at most this, is looked around for; each pool once in a day or two."""
 SEARCH_KM: Final = (1600.0, 800.0, 800.0, 400.0, 400.0, 200.0, 100.0)
 BEARINGS: Final = tuple(tau * eighth / 8 for eighth in range(8))
 
@@ -49,23 +43,6 @@ class Belief(NamedTuple):
     access_ms: float
     ground: Ground
 
-    @property
-    def explore_ms(self) -> float:
-        """Head start of a pool that is not measured yet, where the place is in doubt: it is tried once, then known."""
-        match self.ground:
-            case Ground.MEASURED:
-                return EXPLORE_MS
-            case Ground.DATABASE:
-                # A slow line may be a client who stands elsewhere: the slower, the farther to look around.
-                return min(DOUBT_MS, max(0.0, self.access_ms - SLOW_MS) * DOUBT_SHARE)
-            case Ground.NOTHING:
-                return 0.0
-
-    @property
-    def explore_share(self) -> float:
-        """The same as a share of what is expected."""
-        return EXPLORE_SHARE if self.ground is Ground.MEASURED else 0.0
-
 
 class _Reading(NamedTuple):
     place: Place
@@ -75,11 +52,7 @@ class _Reading(NamedTuple):
 
 def believe(place: Place | None, pools: Mapping[str, Place | None], measured: Mapping[str, Measured]) -> Belief:
     """The belief about one network; without a measurement it is the database's word."""
-    readings = [
-        _Reading(where, measured[pool].milliseconds, min(1.0, measured[pool].weight))
-        for pool, where in pools.items()
-        if where is not None and pool in measured
-    ]
+    readings = _readings(pools, measured)
     if not readings:
         return Belief(place, ACCESS_MS, Ground.NOTHING if place is None else Ground.DATABASE)
     odds, access = (inf, ACCESS_MS) if place is None else _against(place, readings)
@@ -89,6 +62,19 @@ def believe(place: Place | None, pools: Mapping[str, Place | None], measured: Ma
     if place is not None and odds <= found_odds + DATABASE_WRONG:
         return Belief(place, access, Ground.DATABASE)
     return Belief(found, found_access, Ground.MEASURED)
+
+
+def odds_against(place: Place | None, pools: Mapping[str, Place | None], measured: Mapping[str, Measured]) -> float:
+    """What speaks against a network being there (0: nothing)."""
+    return inf if place is None else _against(place, _readings(pools, measured))[0]
+
+
+def _readings(pools: Mapping[str, Place | None], measured: Mapping[str, Measured]) -> list[_Reading]:
+    return [
+        _Reading(where, each.milliseconds, min(1.0, each.weight))
+        for pool, each in measured.items()
+        if (where := pools.get(pool)) is not None
+    ]
 
 
 def _search(starts: set[Place], readings: Sequence[_Reading]) -> tuple[Place, float, float]:

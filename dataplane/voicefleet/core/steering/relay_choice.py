@@ -6,7 +6,7 @@ was sent to lately stays while it is nearly as good as the best.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2s
 from math import inf
@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from voicefleet.core.directory import RelayEntry
-from voicefleet.core.steering.belief import MS_PER_KM, Belief
+from voicefleet.core.steering.belief import MS_PER_KM, Belief, Ground
 from voicefleet.core.steering.fleet_view import FleetView, PoolView
 from voicefleet.core.steering.policy import Client, Policy
 from voicefleet.core.steering.round_trips import Measured
@@ -31,6 +31,10 @@ UNKNOWN_MS: Final = 120.0
 """A pool whose distance nobody knows counts as on another continent."""
 DEFAULT_REGION_MS: Final = 30.0
 """The default region for a client without a place: nearer than the unknown, as far as something measured can be."""
+UNSURE: Final = 0.01
+"""Of what an unmeasured pool is believed to take, behind the best of the measured: keeps the unmeasured in order."""
+MAP_WEIGHT: Final = 0.2
+"""What a map counts for beside one measurement: cables stray from it by more than a round trip varies."""
 SAME_POOL_MS: Final = 40.0
 SAME_ZONE_MS: Final = 60.0
 SAME_NODE_MS: Final = 10_000.0
@@ -77,6 +81,8 @@ class Candidate:
     ranked: RankedPool
     shares: str = ""
     """What it shares with a candidate before it: `node`, `zone`, `pool` or nothing."""
+    explored: bool = False
+    """Offered after the others only for its round trip to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +113,14 @@ def rank(
     random: Random,
 ) -> list[RankedPool]:
     """All allowed pools, the best first."""
-    ranked = sorted(
-        (
-            _ranked(pool, client, policy, belief, distances.get(pool.name), measured.get(pool.name), random)
-            for pool in view.pools
-            if policy.allows(pool.region)
-        ),
-        key=lambda each: (each.rank, each.pool.load, each.pool.name),
-    )
+    ranked = [
+        _ranked(pool, client, policy, belief, distances.get(pool.name), measured.get(pool.name), random)
+        for pool in view.pools
+        if policy.allows(pool.region)
+    ]
+    if belief.ground is Ground.MEASURED:
+        ranked = _no_leap(ranked)
+    ranked.sort(key=lambda each: (each.rank, each.pool.load, each.pool.name))
     for place, each in enumerate(ranked[1:], 1):
         if each.pool.name == kept:
             best = ranked[0]
@@ -141,6 +147,11 @@ def choose(ranked: Sequence[RankedPool], count: int, random: Random) -> tuple[Ca
     return tuple(chosen)
 
 
+def explored(each: RankedPool, random: Random) -> Candidate:
+    """A relay of a pool that is offered to be measured."""
+    return Candidate(_lighter(each.pool.relays, random), each, explored=True)
+
+
 def _next(ranked: Sequence[RankedPool], chosen: Sequence[Candidate], random: Random) -> Candidate | None:
     """The relay that is nearest when it counts as distance to share a node, a zone or a pool with those before."""
     taken = [each.relay for each in chosen]
@@ -155,6 +166,20 @@ def _next(ranked: Sequence[RankedPool], chosen: Sequence[Candidate], random: Ran
             if cost < lowest:
                 best, lowest = Candidate(relay, each, shares), cost
     return best
+
+
+def _no_leap(ranked: list[RankedPool]) -> list[RankedPool]:
+    """Where only round trips tell the place, a pool leads once it was measured: two far pools may speak of a slow line.
+
+    The unmeasured follow the best of the measured, and being offered second is enough to be measured.
+    """
+    best = min((each.milliseconds for each in ranked if each.measured is not None), default=0.0)
+    return [
+        each
+        if each.measured is not None or each.milliseconds > best
+        else replace(each, milliseconds=best + UNSURE * each.milliseconds)
+        for each in ranked
+    ]
 
 
 def _ranked(
@@ -172,10 +197,10 @@ def _ranked(
         by_default = policy.default_region and pool.region == policy.default_region
         expected = DEFAULT_REGION_MS if by_default else UNKNOWN_MS
     if measured is None:
-        milliseconds = expected - belief.explore_ms - belief.explore_share * expected
+        milliseconds = expected
     else:
         weight = measured.weight
-        milliseconds = (measured.milliseconds * weight + expected) / (weight + 1.0)
+        milliseconds = (measured.milliseconds * weight + expected * MAP_WEIGHT) / (weight + MAP_WEIGHT)
     return RankedPool(pool, milliseconds, distance, measured, _standing(pool, client, random))
 
 

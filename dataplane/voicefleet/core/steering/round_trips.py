@@ -16,6 +16,8 @@ POOLS_EACH: Final = 8
 """Pools remembered for one network; enough to locate it, and more are not near it."""
 HEAVIEST: Final = 8.0
 """Measurements that an average counts for at most, so that a new path shows after a few calls."""
+SHORTER: Final = 0.2
+"""What the average counts for beside a shorter round trip: queues delay packets, and nothing speeds them up."""
 LONGEST_MS: Final = 10_000.0
 FORGOTTEN: Final = 0.05
 """Weight below which a measurement says nothing any more (four half-lives after a single call)."""
@@ -53,7 +55,8 @@ class RoundTrips:
         else:
             old = before.aged(now)
             weight = min(old.weight, HEAVIEST - 1.0)
-            made = Measured((old.milliseconds * weight + milliseconds) / (weight + 1.0), weight + 1.0, old.at)
+            counts = weight * (SHORTER if milliseconds < old.milliseconds else 1.0)
+            made = Measured((old.milliseconds * counts + milliseconds) / (counts + 1.0), weight + 1.0, old.at)
         self.learn(network, pool, made)
         return made
 

@@ -11,9 +11,10 @@ from typing import Final
 from voicefleet.core.directory import Directory, RelayEntry
 from voicefleet.core.steering.belief import believe
 from voicefleet.core.steering.distances import Distances
+from voicefleet.core.steering.exploration import explore
 from voicefleet.core.steering.fleet_view import NOTHING, FleetView, look
 from voicefleet.core.steering.policy import Client, Policy
-from voicefleet.core.steering.relay_choice import RelayChoice, choose, rank
+from voicefleet.core.steering.relay_choice import RelayChoice, choose, explored, rank
 from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.core.steering.transceiver_choice import Asked, TransceiverChoice
 
@@ -57,6 +58,9 @@ class Steering:
         candidates = choose(ranked, self.policy.relays if count is None else count, self._random)
         if candidates and remember and client.network:
             self._remember(client.network, candidates[0].relay.pool, now)
+            offered = [each.relay.pool for each in candidates]
+            worth = explore(ranked, offered, belief, measured, view.places)
+            candidates = (*candidates, *(explored(each, self._random) for each in worth))
         forbidden = tuple(pool.name for pool in view.pools if not self.policy.allows(pool.region))
         return RelayChoice(candidates, tuple(ranked), belief, forbidden, view.gone)
 

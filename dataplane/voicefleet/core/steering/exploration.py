@@ -1,0 +1,57 @@
+"""Which pools are worth offering only to be measured: a call tells the round trip to each relay that it was offered.
+
+An explored relay stands after those that shall carry the call, so nobody is worse off for it. A pool is explored while
+it could turn out to be the nearest: because cables may be shorter than thought, or because the network may stand where
+the database does not put it. What is measured is known, so each pool is explored once or twice in a day or two.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from voicefleet.core.place import Place
+from voicefleet.core.steering.belief import LIGHT_MS_PER_KM, Belief, Ground, odds_against
+from voicefleet.core.steering.relay_choice import RankedPool, Standing
+from voicefleet.core.steering.round_trips import Measured
+
+SHORTEST: Final = 1.25
+"""How much longer than the straight line the best cables are."""
+WORTH_MS: Final = 2.0
+"""What a pool has to promise to be explored."""
+SLOW_MS: Final = 28.0
+"""An access delay above which the database may as well be wrong: one line in fifty is slower."""
+TWICE: Final = 1.5
+"""Measurements below which one may have been held up in a queue, and another is worth having."""
+IN_DOUBT: Final = 2
+"""Pools explored by one call while the network may be anywhere; else one."""
+
+
+def explore(
+    ranked: Sequence[RankedPool],
+    offered: Sequence[str],
+    belief: Belief,
+    measured: Mapping[str, Measured],
+    places: Mapping[str, Place | None],
+) -> list[RankedPool]:
+    """The pools to offer beside those `offered`; none where nothing is to be learnt."""
+    unknown = [
+        each
+        for each in ranked
+        if (each.measured is None or each.measured.weight < TWICE)
+        and each.standing is Standing.GOOD
+        and each.pool.place is not None
+        and each.pool.name not in offered
+    ]
+    if not measured or not unknown:
+        return []
+    if belief.ground is Ground.DATABASE and belief.access_ms > SLOW_MS:
+        unknown.sort(key=lambda each: odds_against(each.pool.place, places, measured))
+        return unknown[:IN_DOUBT]
+    best = min(each.milliseconds for each in ranked if each.measured is not None or each.pool.name in offered)
+    hopeful = [each for each in unknown if _at_best(each, belief) + WORTH_MS < best]
+    hopeful.sort(key=lambda each: _at_best(each, belief))
+    return hopeful[: IN_DOUBT if belief.ground is Ground.MEASURED else 1]
+
+
+def _at_best(each: RankedPool, belief: Belief) -> float:
+    """What the round trip would be over the shortest of cables."""
+    return belief.access_ms + SHORTEST * LIGHT_MS_PER_KM * (each.distance_km or 0.0)
