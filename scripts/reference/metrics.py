@@ -7,8 +7,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from voicefleet.contract import Component
+from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.round_trips import RoundTripReader, RoundTripReports
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability.health import Health
 from voicefleet.observability.logs import LogMetrics
@@ -47,6 +49,8 @@ def _services() -> Mapping[str, list[Shown]]:
     CallMetrics(transceiver)
     transceiver.register(WorkerMetrics((), 0, lambda: 0, {}))
     link = RedisLink(None)
+    transceiver.register(RoundTripReports(link, "fleet"))
+    signaling.register(RoundTripReader(link, "fleet", RoundTrips()))
     every: list[Collector] = [Health(), LogMetrics(), FileMetrics(), link, DirectoryReader(link, "fleet")]
     return {
         "Every service": _unique(row for collector in every for row in _collected(collector)),
