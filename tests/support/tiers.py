@@ -84,9 +84,9 @@ CHROMIUM: Final = Part(
 )
 CONTAINERS: Final = Part(
     "containers",
-    "Kubernetes nodes in network namespaces",
-    ("containerd", "runc", "containernetworking-plugins", "iproute2", "nftables", "debootstrap", "gcc", "bc"),
-    commands=("containerd", "runc", "ip", "nft", "debootstrap", "gcc", "bc"),
+    "a Kubernetes node in network namespaces, and the image",
+    ("containerd", "runc", "containernetworking-plugins", "iproute2", "nftables", "debootstrap", "curl"),
+    commands=("containerd", "runc", "ip", "nft", "debootstrap", "curl"),
     namespaces=True,
 )
 ETCD: Final = Part("etcd", "what Kubernetes keeps its objects in", ("etcd-server",), ("etcd",))

@@ -156,3 +156,35 @@ def drain(
     from voicefleet.cli.drain import drain
 
     drain(which, name, wait=wait, as_json=as_json)
+
+
+@app.command()
+def relay() -> None:
+    """Run a relay, as a pod does: by its environment."""
+    from voicefleet.cli.service import become
+
+    become("voicefleet.services.relay")
+
+
+@app.command()
+def transceiver() -> None:
+    """Run a transceiver, as a pod does: by its environment."""
+    from voicefleet.cli.service import become
+
+    become("voicefleet.services.transceiver")
+
+
+@app.command()
+def signaling() -> None:
+    """Run signaling, as a pod does: by its environment."""
+    from voicefleet.cli.service import become
+
+    become("voicefleet.services.signaling")
+
+
+@app.command()
+def operator() -> None:
+    """Run the operator, as a pod does: by its environment."""
+    from voicefleet.cli.service import become
+
+    become("voicefleet_operator")

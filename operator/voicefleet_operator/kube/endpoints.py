@@ -53,11 +53,26 @@ SECRET: Final = Endpoint("v1", "Secret", "secrets")
 EVENT: Final = Endpoint("events.k8s.io/v1", "Event", "events")
 LEASE: Final = Endpoint("coordination.k8s.io/v1", "Lease", "leases")
 AUTOSCALER: Final = Endpoint("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+DEFINITION: Final = Endpoint(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+"""Of the kinds themselves; touched by the chart's job, never by the operator."""
 POD_MONITOR: Final = Endpoint("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
 
 _ALL: Final = {
     (each.api_version, each.kind): each
-    for each in (*CUSTOM.values(), *OWNED.values(), POD, NODE, SECRET, EVENT, LEASE, AUTOSCALER, POD_MONITOR)
+    for each in (
+        *CUSTOM.values(),
+        *OWNED.values(),
+        POD,
+        NODE,
+        SECRET,
+        EVENT,
+        LEASE,
+        AUTOSCALER,
+        DEFINITION,
+        POD_MONITOR,
+    )
 }
 
 

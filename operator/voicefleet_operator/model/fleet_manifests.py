@@ -95,12 +95,15 @@ def signaling_workload(fleet: Fleet, here: Installation) -> Manifest:
 def signaling_service(fleet: Fleet) -> Manifest:
     """The Service that an Ingress or Gateway, or the world, sends offers to."""
     labels, service = fleet_selector(fleet, Component.SIGNALING), fleet.spec.signaling.service
+    # Where a client is, signaling sees by the client's own address; a node that passes on would put its own there.
+    local = {"externalTrafficPolicy": "Local"} if service.type == "LoadBalancer" else {}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(fleet, signaling_name(fleet.name), labels, annotations=dict(service.annotations)),
         "spec": {
             "type": service.type,
+            **local,
             "selector": labels,
             "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
         },
