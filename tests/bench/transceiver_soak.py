@@ -42,7 +42,7 @@ class Moment:
     descriptors: int
     objects: int
     memory: float
-    """KiB that only it has."""
+    """KiB that only it has, without what is free: that depends on how many calls there were at once."""
 
 
 def moment(server: Server, gone: int) -> Moment:
