@@ -236,6 +236,15 @@ def test_the_clock_of_a_source_that_was_left_is_not_taken_for_the_next_ones() ->
     assert [(block.ssrc, block.last_report) for block in report.reports] == [(CALLER + 1, 0)]
 
 
+def test_a_listener_that_misses_the_first_packets_can_open_the_others() -> None:
+    """Its count of wraps (SRTP's ROC) begins with the first packet that it hears."""
+    for seed in range(100):
+        stream = AudioStream(TERMS, Clear(), ssrc=1, cname="server", now=10.0, wall_offset=WALL, random=Random(seed))
+        stream.say(spoken(0), 10.0)
+        (first,) = (packet for packet in stream.poll(10.0) if packet[1] & 0x7F == 111)
+        assert int.from_bytes(first[2:4]) < 1 << 15, "ten minutes are left until a wrap"
+
+
 def test_goodbyes_are_said_and_heard() -> None:
     wire = Wire()
     wire.packet(1)

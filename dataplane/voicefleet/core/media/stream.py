@@ -64,8 +64,10 @@ class AudioStream:
         self.playout = Playout(
             coding.clock_rate, now, coding.silence, coding.samples_of(coding.silence), lead, prebuffer
         )
+        # The first number is in the lower half: a listener that misses the first packets, because its keys come later
+        # than ours, must not miss a wrap with them, or it could open none of the call's packets (RFC 3711, 3.3.1).
         self.sender = Sender(
-            protection, ssrc, terms.payload_type, terms.red, random.getrandbits(16), random.getrandbits(32)
+            protection, ssrc, terms.payload_type, terms.red, random.getrandbits(15), random.getrandbits(32)
         )
         self._reports = Reports(cname, wall_offset, random, now)
         self._outgoing: list[bytes] = []
