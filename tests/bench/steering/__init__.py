@@ -90,7 +90,7 @@ class Fleet:
             self.refused += 1
             return relays[0]
         if self._learning:
-            for pool, milliseconds in self._world.measured(network, there):
+            for pool, milliseconds in self._world.measured(network, self._world.checked(network, there)):
                 self.measured.record(network.name, pool, milliseconds, self.now)
         # A relay that has just died is found out by the client's own ICE: the next one carries the call.
         pool = there[0]

@@ -30,6 +30,9 @@ BUSY: Final = 0.05
 BUSY_MS: Final = 30.0
 """A call in twenty shares its line with a download, which delays all that it measures by so much on average."""
 
+CHECK_EVERY_MS: Final = 48.0
+"""Chromium's pace of checks; what it has not checked when a relay answers, it never checks."""
+
 
 class Network(NamedTuple):
     """A client network, and the round trip from it to each pool in milliseconds."""
@@ -55,6 +58,18 @@ class World:
     def nearest(self, network: Network, pools: Sequence[str]) -> str:
         """The pool of the shortest round trip among these."""
         return min(pools, key=lambda pool: network.floor[pool])
+
+    def checked(self, network: Network, offered: Sequence[str]) -> list[str]:
+        """Those of the offered pools that a browser checks: each a moment after the one before, until one answers."""
+        checked: list[str] = []
+        answered = math.inf
+        for number, pool in enumerate(offered):
+            at = number * CHECK_EVERY_MS
+            if answered <= at:
+                break
+            checked.append(pool)
+            answered = min(answered, at + network.floor[pool])
+        return checked
 
     def measured(self, network: Network, pools: Sequence[str]) -> list[tuple[str, float]]:
         """What one call measures through these pools."""

@@ -51,7 +51,7 @@ def explain_candidate(number: int, each: Candidate) -> str:
     if number == 1:
         return f"{lead}."
     if each.explored:
-        return f"{lead}; offered after the others only to be measured."
+        return f"{lead}; offered only to be measured."
     if each.shares:
         return f"{lead}; shares its {each.shares} with one before it, since nothing better apart was near."
     return f"{lead}; fails apart from those before it."

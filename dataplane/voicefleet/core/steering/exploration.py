@@ -1,6 +1,6 @@
 """Which pools are worth offering only to be measured: a call tells the round trip to each relay that it was offered.
 
-An explored relay stands after those that shall carry the call, so nobody is worse off for it. A pool is explored while
+An explored relay stands after the one that shall carry the call: nobody is worse off for it. A pool is explored while
 it could turn out to be the nearest: because cables may be shorter than thought, or because the network may stand where
 the database does not put it. What is measured is known, so each pool is explored once or twice in a day or two.
 """
@@ -43,13 +43,18 @@ def explore(
     ]
     if not measured or not unknown:
         return []
-    if belief.ground is Ground.DATABASE and belief.access_ms > SLOW_MS:
+    if belief.ground is Ground.DATABASE and in_doubt(belief):
         unknown.sort(key=lambda each: odds_against(each.pool.place, places, measured))
         return unknown[:IN_DOUBT]
     best = min(each.milliseconds for each in ranked if each.measured is not None or each.pool.name in offered)
     hopeful = [each for each in unknown if _at_best(each, belief) + WORTH_MS < best]
     hopeful.sort(key=lambda each: _at_best(each, belief))
     return hopeful[: IN_DOUBT if belief.ground is Ground.MEASURED else 1]
+
+
+def in_doubt(belief: Belief) -> bool:
+    """Whether the network may well be elsewhere."""
+    return belief.ground is Ground.MEASURED or (belief.ground is Ground.DATABASE and belief.access_ms > SLOW_MS)
 
 
 def _at_best(each: RankedPool, belief: Belief) -> float:
