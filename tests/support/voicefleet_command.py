@@ -3,14 +3,18 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.facts import DEADLINE
 
 
-async def run(*arguments: str, program: str = "voicefleet", **environment: str) -> tuple[int, str]:
-    """A command that ends by itself: its status, and all that it said."""
+async def run(
+    *arguments: str, program: str = "voicefleet", before: Sequence[str] = (), **environment: str
+) -> tuple[int, str]:
+    """A command that ends by itself: its status, and all that it said. `before` begins the command line."""
     command = await asyncio.create_subprocess_exec(
+        *before,
         str(Path(sys.executable).with_name(program)),
         *arguments,
         env=os.environ | environment,

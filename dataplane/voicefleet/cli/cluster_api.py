@@ -13,7 +13,7 @@ from typing import Any
 
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.contract import OPERATOR_KEY
-from voicefleet.wire.keyring import KeyRing, KeyRingError
+from voicefleet.wire.keyring import KeyRing
 from voicefleet_operator.kube import errors
 from voicefleet_operator.kube.cluster import Cluster, Document
 from voicefleet_operator.kube.endpoints import CUSTOM, SECRET
@@ -44,7 +44,7 @@ class ClusterFleet:
     namespace: str
     name: str
     _cluster: Cluster | None = field(default=None, init=False)
-    _bearer: str = field(default="", init=False)
+    _ring: KeyRing | None = field(default=None, init=False)
 
     async def __aenter__(self) -> "ClusterFleet":
         try:
@@ -93,7 +93,7 @@ class ClusterFleet:
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What signaling answers."""
         name = await self.fleet()
-        headers = {OPERATOR_KEY: f"Bearer {await self._key(name)}"}
+        headers = {OPERATOR_KEY: f"Bearer {(await self.ring()).minting(time.time()).api_bearer}"}
         try:
             return await self.cluster.through_service(self.namespace, signaling_name(name), method, path, body, headers)
         except errors.Unavailable as error:
@@ -105,16 +105,17 @@ class ClusterFleet:
         except errors.KubernetesError as error:
             raise explained(error) from None
 
-    async def _key(self, name: str) -> str:
-        if not self._bearer:
+    async def ring(self) -> KeyRing:
+        """The fleet's keys."""
+        if self._ring is None:
+            name = keys_name(await self.fleet())
             try:
-                secret = await self.cluster.get(SECRET, self.namespace, keys_name(name))
-                ring = KeyRing.parse(base64.b64decode(secret["data"]["keyring.json"]))
+                secret = await self.cluster.get(SECRET, self.namespace, name)
+                self._ring = KeyRing.parse(base64.b64decode(secret["data"]["keyring.json"]))
             except errors.KubernetesError as error:
                 raise explained(error) from None
-            except (KeyError, ValueError, KeyRingError):
+            except (KeyError, ValueError):
                 raise Failure(
-                    f"the Secret {keys_name(name)} holds no key ring", "remove it: the operator makes a new one"
+                    f"the Secret {name} holds no key ring", "remove it: the operator makes a new one"
                 ) from None
-            self._bearer = ring.minting(time.time()).api_bearer
-        return self._bearer
+        return self._ring

@@ -3,6 +3,7 @@
 Those modules are imported when their command runs, so that `--help` and completion answer at once.
 """
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say_failure
 from voicefleet.cli.target import Target
-from voicefleet.cli.target_options import about_a_fleet
+from voicefleet.cli.target_options import about_a_fleet, about_a_fleet_with_n
 from voicefleet.contract import Port
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Say it as JSON, for programs.")]
+TRACE = "VOICEFLEET_TRACE"
 FILE_NAME = Path("voicefleet.yaml")
 
 
@@ -41,6 +43,14 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever read us has seen enough
         return int(Exit.OK)
+    except Exception as error:
+        if os.environ.get(TRACE):
+            raise
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        say_failure(
+            Failure(f"unforeseen: {what}", f"tell us, with what {TRACE}=1 shows"), as_json="--json" in arguments
+        )
+        return int(Exit.FAILED)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(Exit.FAILED)
     return int(Exit.OK)
@@ -142,6 +152,44 @@ def trace(
     from voicefleet.cli.trace import trace
 
     trace(which, address, place, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
+def doctor(
+    which: Target,
+    kernel: Annotated[bool, typer.Option("--kernel", help="Also whether the kernel tier is possible here.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find what is wrong with a fleet, and say how to mend it."""
+    from voicefleet.cli.doctor.run import doctor
+
+    doctor(which, kernel=kernel, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet_with_n
+def load(
+    which: Target,
+    calls: Annotated[int, typer.Option("--calls", "-n", min=1, max=10_000, help="How many calls at a time.")] = 10,
+    ramp: Annotated[float | None, typer.Option(min=0, help="Seconds in which they start; 0.1 for each.")] = None,
+    duration: Annotated[float, typer.Option(min=1, help="Seconds that they last then.")] = 10.0,
+    api_key: Annotated[str, typer.Option(envvar="VOICEFLEET_LOAD_API_KEY", help="For --url.")] = "",
+    max_failed: Annotated[int, typer.Option(min=0, help="Calls that may fail.")] = 0,
+    max_loss: Annotated[float | None, typer.Option(min=0, help="Percent of frames that may be lost.")] = 1.0,
+    max_setup: Annotated[float | None, typer.Option(min=0, help="Milliseconds of set-up, p99.")] = None,
+    max_rtt: Annotated[float | None, typer.Option(min=0, help="Milliseconds of a round trip, p99.")] = None,
+    max_gap: Annotated[float | None, typer.Option(min=0, help="Milliseconds between packets, p99.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make real calls, and measure set-up, round trips, loss and gaps; fails beyond the limits that are given."""
+    from voicefleet.cli.load.door import door
+    from voicefleet.cli.load.figures import Limits
+    from voicefleet.cli.load.run import Plan, load
+
+    limits = Limits(max_failed, max_loss, max_setup, max_rtt, max_gap)
+    plan = Plan(calls, calls * 0.1 if ramp is None else ramp, duration, limits)
+    load(door(which, api_key), plan, as_json=as_json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local import ready_file
 from voicefleet.net.key_file import KeyFile
 from voicefleet.net.watched_file import FirstLoadError
+from voicefleet.wire.keyring import KeyRing
 
 SECONDS: Final = 10.0
 """For one answer."""
@@ -23,7 +24,7 @@ class FleetApi:
     """Requests to one fleet's signaling. Raises `Failure` for whatever is not a good answer."""
 
     url: str
-    bearer: str
+    key_file: Path
     certificate: str = ""
     """What to trust beside the system's, for https."""
     _http: aiohttp.ClientSession | None = field(default=None, init=False)
@@ -41,10 +42,14 @@ class FleetApi:
         if self._http is not None:
             await self._http.close()
 
+    async def ring(self) -> KeyRing:
+        """The fleet's keys."""
+        return ring_of(self.key_file)
+
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer to a request."""
         assert self._http is not None, "entered"
-        headers = {"Authorization": f"Bearer {self.bearer}"}
+        headers = {"Authorization": f"Bearer {ring_of(self.key_file).minting(time.time()).api_bearer}"}
         try:
             async with self._http.request(method, self.url + path, json=body, headers=headers) as answer:
                 told: dict[str, Any] = await answer.json(content_type=None) or {}
@@ -73,12 +78,12 @@ def _refused(status: int, url: str, message: str) -> Failure:
 
 def of_ready_file(ready: ready_file.ReadyFile) -> FleetApi:
     """A fleet on this machine."""
-    return FleetApi(ready.base_url.removesuffix("/v1"), bearer_of(ready.key_file), ready.certificate)
+    return FleetApi(ready.base_url.removesuffix("/v1"), ready.key_file, ready.certificate)
 
 
-def bearer_of(key_file: Path) -> str:
-    """What opens the doors for operators, by the fleet's key ring."""
+def ring_of(key_file: Path) -> KeyRing:
+    """The fleet's key ring, which opens the doors for operators."""
     try:
-        return KeyFile(key_file).value.minting(time.time()).api_bearer
+        return KeyFile(key_file).value
     except FirstLoadError as error:
         raise Failure(str(error), "give the fleet's key ring with --key-file", Exit.INVALID) from None

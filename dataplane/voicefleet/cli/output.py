@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,3 +71,21 @@ def live() -> Iterator[Screen]:
 
     with Live(auto_refresh=False) as made:
         yield Screen(made)
+
+
+@contextmanager
+def progress(what: str, total: float, *, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar on a terminal; its function is told how far it is, and something to say beside."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _beside: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[beside]}"),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(what, total=total, beside="")
+        yield lambda done, beside: bar.update(task, completed=done, beside=beside)

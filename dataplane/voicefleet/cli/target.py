@@ -9,7 +9,7 @@ import yaml
 
 from voicefleet.cli.cluster_api import ClusterFleet
 from voicefleet.cli.failure import Exit, Failure
-from voicefleet.cli.fleet_api import FleetApi, bearer_of, of_ready_file
+from voicefleet.cli.fleet_api import FleetApi, of_ready_file
 from voicefleet.cli.local import ready_file
 
 PLUGIN: Final = "kubectl-voicefleet"
@@ -55,7 +55,7 @@ def choose(target: Target) -> FleetApi | ClusterFleet:
     if target.url:
         if target.key_file is None:
             raise Failure("--url needs --key-file", "give the fleet's key ring: operators have it", Exit.USAGE)
-        return FleetApi(target.url.rstrip("/"), bearer_of(target.key_file))
+        return FleetApi(target.url.rstrip("/"), target.key_file)
     local = local_fleet(target)
     if local is not None:
         return of_ready_file(local)

@@ -18,6 +18,7 @@ KeyFile = Annotated[Path | None, typer.Option(help="The fleet's key ring, for --
 Kubeconfig = Annotated[Path | None, typer.Option(help="A cluster, by its kubeconfig.")]
 Context = Annotated[str, typer.Option(help="A context of the kubeconfig.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace of the fleet in the cluster.")]
+LongNamespace = Annotated[str, typer.Option("--namespace", help="The namespace of the fleet in the cluster.")]
 Fleet = Annotated[str, typer.Option(help="The fleet's name, if there are several.")]
 
 _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
@@ -29,14 +30,24 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "namespace": (Namespace, ""),
     "fleet": (Fleet, ""),
 }
+OPTION_NAMES: Final = tuple(_OPTIONS)
 
 
 def about_a_fleet(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options; it gets them as one `Target`, its argument `which`."""
+    return _with_options(command, _OPTIONS)
+
+
+def about_a_fleet_with_n(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that has another use for -n."""
+    return _with_options(command, {**_OPTIONS, "namespace": (LongNamespace, "")})
+
+
+def _with_options(command: Callable[..., None], options: dict[str, tuple[Any, Any]]) -> Callable[..., None]:
     own = [each for each in inspect.signature(command).parameters.values() if each.name != "which"]
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _OPTIONS.items()
+        for name, (kind, default) in options.items()
     ]
 
     @functools.wraps(command)

@@ -104,6 +104,10 @@ class Cluster:
         answer = await self._ask("GET", f"/apis/{endpoint.api_version}", missing={})
         return any(each.get("name") == endpoint.plural for each in answer.get("resources", ()))
 
+    async def review(self, document: Document, path: str) -> Document:
+        """A question that is asked by making an object which is not kept, such as who may do what."""
+        return await self._ask("POST", path, document)
+
     async def through_service(
         self, namespace: str, service: str, method: str, path: str, body: Document | None, headers: Mapping[str, str]
     ) -> Document:

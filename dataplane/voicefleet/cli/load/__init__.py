@@ -1,0 +1,1 @@
+"""`voicefleet load`: real calls that nobody speaks in, and what they cost, lost and waited for."""
