@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +11,8 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from tests.support.workers import RING, direct_worker
+from voicefleet.agents.echo import EchoAgent
+from voicefleet.agents.link import Agent
 from voicefleet.core.directory import Directory, HopWorker, RelayEntry, TransceiverEntry
 from voicefleet.core.rate_limit import Rate
 from voicefleet.core.steering.policy import Policy
@@ -31,6 +33,7 @@ from voicefleet.services.signaling.openai_door import OpenAIDoor
 from voicefleet.services.signaling.operators import Operators
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.rate_limits import RateLimits
+from voicefleet.services.signaling.socket_door import SocketDoor
 from voicefleet.services.signaling.steering_door import SteeringDoor
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
 from voicefleet.services.signaling.whip_door import WhipDoor
@@ -77,11 +80,15 @@ async def signaling(
     limits: RateLimits | None = None,
     media_host: str = "127.0.0.1",
     other_regions: Sequence[OtherRegion] = (),
+    agent: Callable[[], Agent] = EchoAgent,
     **door_options: Any,
 ) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode."""
     async with AsyncExitStack() as stack:
-        workers = [await stack.enter_async_context(direct_worker(capacity, host=media_host)) for capacity in capacities]
+        workers = [
+            await stack.enter_async_context(direct_worker(capacity, agent=agent, host=media_host))
+            for capacity in capacities
+        ]
         ports = [
             await stack.enter_async_context(served(internal_api(WorkerCalls(worker), lambda: RING), "127.0.0.1", 0))
             for worker in workers
@@ -110,6 +117,7 @@ async def signaling(
         ice_servers = ("stun:stun.example:3478",)
         doors = (
             OpenAIDoor(desk),
+            SocketDoor(desk),
             WhipDoor(desk, ice_servers),
             SteeringDoor(desk, steering, operators, ice_servers),
             FleetDoor(desk, directory, client, operators, Surroundings(lambda: RING.fleet, lambda: None)),

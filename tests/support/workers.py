@@ -8,6 +8,8 @@ from functools import cache
 
 from voicefleet.agents.echo import EchoAgent
 from voicefleet.agents.link import Agent
+from voicefleet.agents.parrot import Parrot
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.transceiver.admission import AdmissionLimits
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.udp import udp_socket
@@ -37,7 +39,7 @@ async def direct_worker(
         ring=lambda: RING,
         clock=time.time,
         identity=identity,
-        agent=lambda _asked: agent(),
+        agent=lambda asked: agent() if asked.door is Door.WEBRTC else Parrot(asked.door, asked.config),
         generation=generation,
     )
     worker.start()

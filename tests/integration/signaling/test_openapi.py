@@ -33,7 +33,7 @@ async def test_the_document_names_every_path_that_is_served() -> None:
         assert {path: sorted(methods) for path, methods in shown["paths"].items()} == {
             "/": ["get"],
             "/console/{part}": ["get"],
-            "/v1/realtime": ["post"],
+            "/v1/realtime": ["get", "post"],
             "/v1/realtime/calls": ["post"],
             "/v1/realtime/calls/{call_id}/hangup": ["post"],
             "/v1/realtime/client_secrets": ["post"],

@@ -9,6 +9,7 @@ import signal
 import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
@@ -17,6 +18,7 @@ from tests.support.redis import redis_server
 from tests.support.tiers import REDIS
 from tests.support.transceiver_process import START_DEADLINE, TransceiverProcess, transceiver_process
 from tests.support.workers import RING
+from voicefleet.contract import InternalApi
 from voicefleet.wire import stun
 from voicefleet.wire.call_id import token_of
 from voicefleet.wire.route_token import Route, TokenOpener, ice_password
@@ -232,3 +234,33 @@ def _lives(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
     except FileNotFoundError:
         return False
+
+
+async def test_a_websocket_reaches_the_worker_that_took_its_call_and_no_stranger_does(tmp_path: Path) -> None:
+    async with transceiver_process(tmp_path, WORKERS="2") as pod:
+        url = ""
+        for _ in range(4):
+            async with pod.http.post(
+                pod.api + InternalApi.SESSIONS, json={"offer": "", "session": {"model": "ours"}}
+            ) as taken:
+                call = (await taken.json())["id"]
+            url = f"{pod.api}{InternalApi.SESSIONS}/{call}/socket"
+            async with (
+                pod.http.ws_connect(f"{url}?as=websocket") as caller,
+                pod.http.ws_connect(f"{url}?as=sideband") as beside,
+            ):
+                created = await caller.receive_json(timeout=DEADLINE)
+                assert created["type"] == "session.created" and created["session"]["model"] == "ours"
+                await beside.send_json({"type": "session.update", "session": {"instructions": "Be brief."}})
+                while (told := await caller.receive_json(timeout=DEADLINE))["type"] != "session.updated":
+                    pass
+                assert told["session"]["instructions"] == "Be brief."
+            with pytest.raises(aiohttp.WSServerHandshakeError) as gone:
+                while True:  # until the worker knows that its client has left
+                    async with pod.http.ws_connect(f"{url}?as=sideband"):
+                        await asyncio.sleep(0.05)
+            assert gone.value.status == 404
+        async with aiohttp.ClientSession() as stranger:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await stranger.ws_connect(f"{url}?as=sideband")
+            assert refused.value.status == 401

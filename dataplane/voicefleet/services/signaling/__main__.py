@@ -36,6 +36,7 @@ from voicefleet.services.signaling.operators import Operators
 from voicefleet.services.signaling.placement import Placement
 from voicefleet.services.signaling.rate_limits import RateLimits
 from voicefleet.services.signaling.settings import SignalingSettings
+from voicefleet.services.signaling.socket_door import SocketDoor
 from voicefleet.services.signaling.steering_door import SteeringDoor
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
 from voicefleet.services.signaling.whip_door import WhipDoor
@@ -99,6 +100,7 @@ async def serve(settings: SignalingSettings) -> None:
     console = ConsoleDoor(operators, reader.directory, open_mode=keys is None, local=local)
     doors = (
         OpenAIDoor(desk),
+        SocketDoor(desk),
         WhipDoor(desk, settings.ice_servers),
         SteeringDoor(desk, steering, operators, settings.ice_servers),
         FleetDoor(desk, reader.directory, client, operators, surroundings),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -16,6 +16,9 @@ from voicefleet.services.signaling.live_calls import LiveCalls
 from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.signaling.placement import Placed, Placement
 from voicefleet.services.signaling.rate_limits import RateLimits
+
+KEY_PROTOCOL: Final = "openai-insecure-api-key."
+"""What comes before the key in a subprotocol, as OpenAI's clients write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,11 @@ class FrontDesk:
 
     def caller(self, request: web.Request) -> Caller:
         """Who may do something with calls; raises a 401 or 403."""
-        return self.admission.caller(request.headers.get("Authorization"), request.headers.get("Origin"), time.time())
+        return self.admission.caller(_authorization(request), request.headers.get("Origin"), time.time())
 
     def application(self, request: web.Request) -> Caller:
         """As `caller`, but an ephemeral secret is not enough."""
-        return self.admission.application(
-            request.headers.get("Authorization"), request.headers.get("Origin"), time.time()
-        )
+        return self.admission.application(_authorization(request), request.headers.get("Origin"), time.time())
 
     async def admit(self, request: web.Request, attempt: CallAttempt) -> Caller:
         """The caller behind a request for a call, within the limits; raises a 401, 403 or 429."""
@@ -73,6 +74,16 @@ class FrontDesk:
         with attempt.stage("transceiver"):
             attempt.placed = await self.placement.place(sdp, dict(session), attempt.client, attempt.choice)
         return attempt.placed
+
+
+def _authorization(request: web.Request) -> str | None:
+    """The key of a request; a browser's WebSocket can't send a header, and names it as a subprotocol."""
+    given = request.headers.get("Authorization")
+    if given is None:
+        for protocol in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+            if protocol.strip().startswith(KEY_PROTOCOL):
+                return f"Bearer {protocol.strip().removeprefix(KEY_PROTOCOL)}"
+    return given
 
 
 def session_of(caller: Caller, asked: Mapping[str, Any], model: str | None = None) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from voicefleet.core.directory import Directory, TransceiverEntry
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.observability import logs
 from voicefleet.services.signaling.problems import Problem
 from voicefleet.services.signaling.transceiver_client import (
     NoSuchCall,
     OfferedRelay,
     Refused,
+    Socket,
     TransceiverClient,
     Unavailable,
     api_of,
@@ -53,6 +55,10 @@ class LiveCalls:
             return await self._owner(call, lambda owner: self._client.restart(api_of(owner), call, fragment, relays))
         except Refused as refused:
             raise Problem(422, "restart_not_served", str(refused), param="sdp") from None
+
+    async def socket(self, call: str, door: Door) -> Socket:
+        """A WebSocket of a call, of its own client or beside it; raises a 404."""
+        return await self._owner(call, lambda owner: self._client.socket(api_of(owner), call, door))
 
     async def _owner(self, call: str, ask: Callable[[TransceiverEntry], Awaitable[_Answer]]) -> _Answer:
         unknown = Problem(404, "call_not_found", "There is no such call, or it has ended.")

@@ -8,6 +8,8 @@ import aiohttp
 
 from voicefleet.contract import InternalApi
 from voicefleet.core.directory import RelayEntry, TransceiverEntry
+from voicefleet.core.realtime.client_events import MAX_MESSAGE, Door
+from voicefleet.net.websocket_relay import HEARTBEAT
 from voicefleet.wire.keyring import KeyRing
 
 CREATE_DEADLINE: Final = 3.0
@@ -19,6 +21,9 @@ MOST_ADDRESSES: Final = 16
 CONNECTIONS_EACH: Final = 64
 IDLE: Final = 75.0
 """Seconds that a connection to a transceiver is kept for the next call, so that a set-up pays no handshake."""
+
+
+Socket = aiohttp.ClientWebSocketResponse[Any]
 
 
 class Unavailable(Exception):
@@ -111,6 +116,20 @@ class TransceiverClient:
     async def end(self, api: str, call_id: str) -> None:
         """End a call."""
         await self._ask("DELETE", f"{api}{InternalApi.SESSIONS}/{call_id}", None, 204)
+
+    async def socket(self, api: str, call_id: str, door: Door) -> Socket:
+        """A WebSocket of a call; the caller closes it."""
+        url = f"{api}{InternalApi.SESSIONS}/{call_id}/socket?as={door.value}"
+        try:
+            return await self._http.ws_connect(
+                url, headers=self._bearer(), max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT, compress=0
+            )
+        except aiohttp.WSServerHandshakeError as refused:
+            if refused.status == 404:
+                raise NoSuchCall(url) from None
+            raise Unavailable(f"{refused.status}: {refused.message}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from None
 
     async def _ask(self, method: str, url: str, body: dict[str, Any] | None, good: int) -> dict[str, Any]:
         """The reply to a request; raises `Unavailable`, `Refused` or `NoSuchCall`."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voicefleet.contract import InternalApi
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
 from voicefleet.services.transceiver.calls import Calls
@@ -99,6 +100,10 @@ def internal_api(calls: Calls, ring: Callable[[], KeyRing]) -> web.Application:
     async def look(request: web.Request) -> web.Response:
         return web.json_response(await calls.look(request.match_info["id"]))
 
+    async def socket(request: web.Request) -> web.StreamResponse:
+        door = Door.SIDEBAND if request.query.get("as") == Door.SIDEBAND else Door.WEBSOCKET
+        return await calls.socket(request, request.match_info["id"], door)
+
     async def list_all(_request: web.Request) -> web.Response:
         ages = await calls.list()
         listed = [{"id": call, "age": age} for call, age in ages.items()]
@@ -114,6 +119,7 @@ def internal_api(calls: Calls, ring: Callable[[], KeyRing]) -> web.Application:
             web.post(InternalApi.SESSIONS, create),
             web.get(InternalApi.SESSIONS, list_all),
             web.get(InternalApi.SESSIONS + "/{id}", look),
+            web.get(InternalApi.SESSIONS + "/{id}/socket", socket),
             web.delete(InternalApi.SESSIONS + "/{id}", end),
             web.post(InternalApi.SESSIONS + "/{id}/restart", restart),
             web.post(InternalApi.DRAIN, drain),

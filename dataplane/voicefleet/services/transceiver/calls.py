@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from aiohttp import web
+
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.services.transceiver.record import EndCause
+from voicefleet.services.transceiver.sockets import serve_socket
 from voicefleet.services.transceiver.worker import Created, Worker
 
 
@@ -39,6 +43,10 @@ class Calls(Protocol):
         """What is known of a call now; raises `NoSuchCall`."""
         ...
 
+    async def socket(self, request: web.Request, call: str, door: Door) -> web.StreamResponse:
+        """Serve a WebSocket of a call, until it is over; raises `NoSuchCall`."""
+        ...
+
     async def list(self) -> dict[str, float]:
         """The ages of all calls."""
         ...
@@ -70,11 +78,15 @@ class WorkerCalls:
 
     async def end(self, call: str) -> None:
         """Hang up."""
-        self._worker.session(call).end(EndCause.HUNG_UP, "hung up")
+        self._worker.call(call).end(EndCause.HUNG_UP, "hung up")
 
     async def look(self, call: str) -> dict[str, Any]:
         """What is known of a call now."""
-        return asdict(await self._worker.session(call).look())
+        return asdict(await self._worker.call(call).look())
+
+    async def socket(self, request: web.Request, call: str, door: Door) -> web.StreamResponse:
+        """Serve a WebSocket of a call."""
+        return await serve_socket(request, self._worker.call(call), door)
 
     async def list(self) -> dict[str, float]:
         """The ages of all calls."""
@@ -83,7 +95,7 @@ class WorkerCalls:
     def occupancy(self) -> Occupancy:
         """How full it is."""
         worker = self._worker
-        return Occupancy(len(worker.sessions), worker.limits.calls, worker.draining)
+        return Occupancy(worker.calls, worker.limits.calls, worker.draining)
 
     def drain(self) -> None:
         """Take no more calls."""

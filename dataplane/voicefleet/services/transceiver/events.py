@@ -17,7 +17,7 @@ from voicefleet.core.turns.budget import Budget, Share, TurnMeter, TurnTimes, tu
 MOST_LISTENERS: Final = 8
 """Sidebands of one call."""
 _WORDS: Final = frozenset({"response.output_audio_transcript.delta", "response.output_text.delta"})
-Listener = Callable[[str], None]
+Listener = Callable[[str], object]
 
 
 class CallEvents:

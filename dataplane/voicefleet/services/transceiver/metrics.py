@@ -15,7 +15,7 @@ from prometheus_client.utils import floatToGoString
 from voicefleet.contract import Metric as Name
 from voicefleet.core.transceiver.admission import Refusal
 from voicefleet.services.transceiver.media_loop import LATENESS_BOUNDS
-from voicefleet.services.transceiver.news import Ended
+from voicefleet.services.transceiver.news import Ended, Turned
 from voicefleet.services.transceiver.worker_life import WorkerLife
 
 _BRIEF: Final = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.4, 0.8)
@@ -23,6 +23,7 @@ _SHARE: Final = (0.0, 0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5)
 _SETUP: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0, 10.0)
 _LONG: Final = (1, 5, 15, 60, 180, 600, 1800, 3600)
 _PACKETS: Final = (0, 1, 3, 10, 30, 100, 300, 1000)
+_TURN: Final = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0, 4.0)
 _SCORE: Final = (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
 
 
@@ -64,6 +65,11 @@ class CallMetrics:
             return Histogram(name, says, labels, buckets=bounds, registry=registry)
 
         self._ended = Counter(Name.CALLS_ENDED, "Calls that have ended, by cause.", ["cause"], registry=registry)
+        self._turn = histogram(Name.TURN_SECONDS, "From a caller's last word to the answer's first.", _TURN)
+        self._stages = histogram(Name.TURN_STAGE, "Stages of answered turns.", _TURN, "stage")
+        self._overruns = Counter(
+            Name.TURN_OVERRUNS, "Turns over the budget, by its share.", ["share"], registry=registry
+        )
         self._histograms = {
             Name.CALL_SECONDS: histogram(Name.CALL_SECONDS, "Length of calls.", _LONG),
             Name.CALL_SETUP: histogram(Name.CALL_SETUP, "From the offer to each stage of a set-up.", _SETUP, "stage"),
@@ -77,6 +83,14 @@ class CallMetrics:
             ),
             Name.CALL_MOS: histogram(Name.CALL_MOS, "Estimated mean opinion score (E-model).", _SCORE, "direction"),
         }
+
+    def turned(self, turn: Turned) -> None:
+        """A turn was answered."""
+        self._turn.observe(turn.total)
+        for stage, seconds in turn.stages.items():
+            self._stages.labels(stage).observe(seconds)
+        for share in turn.overruns:
+            self._overruns.labels(share).inc()
 
     def ended(self, call: Ended) -> None:
         """A call is over."""

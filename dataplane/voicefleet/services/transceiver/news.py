@@ -46,10 +46,19 @@ class PathMeasured:
     seconds: float
 
 
-News: TypeAlias = Pulse | Looked | Ended | PathMeasured
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A caller's turn was answered."""
 
-_KINDS: Final[dict[str, type[Pulse] | type[Looked] | type[Ended] | type[PathMeasured]]] = {
-    kind.__name__: kind for kind in (Pulse, Looked, Ended, PathMeasured)
+    stages: dict[str, float]
+    total: float
+    overruns: list[str]
+
+
+News: TypeAlias = Pulse | Looked | Ended | PathMeasured | Turned
+
+_KINDS: Final[dict[str, type[Pulse] | type[Looked] | type[Ended] | type[PathMeasured] | type[Turned]]] = {
+    kind.__name__: kind for kind in (Pulse, Looked, Ended, PathMeasured, Turned)
 }
 
 

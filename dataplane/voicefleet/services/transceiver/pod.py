@@ -68,6 +68,7 @@ class Pod:
                 on_change=self._workers_changed,
                 on_looked=self._looked,
                 on_ended=self._ended,
+                on_turned=self._call_metrics.turned,
                 on_path_measured=self._path_measured,
             )
             for number in range(settings.worker_processes)

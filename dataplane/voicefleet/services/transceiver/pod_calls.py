@@ -7,8 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
+from aiohttp import web
+
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.transceiver.admission import AdmissionLimits, Refusal, choose, explained, refusal
+from voicefleet.net.websocket_relay import HEARTBEAT, MESSAGE, relay
 from voicefleet.services.transceiver.calls import Occupancy
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
 from voicefleet.services.transceiver.worker import Created, NoSuchCall, Unavailable
@@ -74,6 +79,26 @@ class PodCalls:
         """What is known of a call now."""
         return await self._owner(call).look(call)
 
+    async def socket(self, request: web.Request, call: str, door: Door) -> web.StreamResponse:
+        """Pass a WebSocket on to the worker that has the call; that one asks for the key again."""
+        worker = self._owning(call)
+        self._remote(worker)
+        headers = {"Authorization": request.headers.get("Authorization", "")}
+        url = f"http://worker{request.rel_url}"
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(worker.socket_path)) as http:
+            try:
+                inner = await http.ws_connect(url, headers=headers, max_msg_size=MESSAGE, autoping=True)
+            except aiohttp.WSServerHandshakeError as refused:
+                if refused.status == 404:
+                    raise NoSuchCall(call) from None
+                raise Unavailable(Refusal.GONE, "the worker refuses") from None
+            except (aiohttp.ClientError, OSError):
+                raise Unavailable(Refusal.GONE, "the worker does not answer") from None
+            outer = web.WebSocketResponse(max_msg_size=MESSAGE, heartbeat=HEARTBEAT, compress=False)
+            await outer.prepare(request)
+            await relay(outer, inner)
+        return outer
+
     async def list(self) -> dict[str, float]:
         """The ages of all calls."""
         ages: dict[str, float] = {}
@@ -105,13 +130,16 @@ class PodCalls:
         self._on_change()
 
     def _owner(self, call: str) -> RemoteCalls:
+        return self._remote(self._owning(call))
+
+    def _owning(self, call: str) -> WorkerLife:
         try:
             route = TokenOpener(self._ring()).open(token_of(call))
         except WireError:
             raise NoSuchCall(call) from None
         for worker in self._workers:
             if worker.hop.port == route.port and worker.generation == route.generation:
-                return self._remote(worker)
+                return worker
         raise NoSuchCall(call)
 
     def _remote(self, worker: WorkerLife) -> RemoteCalls:

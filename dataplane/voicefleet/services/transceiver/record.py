@@ -1,6 +1,6 @@
 """One call as a whole: what is known of it when somebody asks, and what remains of it at its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -38,6 +38,12 @@ class SessionRecord:
     leg: LegRecord
     refused: dict[str, int]
     """Data channel packets that were not used, by reason."""
+    turns: int = 0
+    """Turns of the caller that were answered."""
+    longest_wait: float = 0.0
+    """From a last word to the answer, at worst."""
+    overruns: dict[str, int] = field(default_factory=dict)
+    """Turns over the budget, by its share."""
     version: int = 0
     """Of our session description; each ICE restart that was offered counts it up."""
 
@@ -55,6 +61,8 @@ class SessionRecord:
         """Everything that is a number, by name: for whoever looks the call up, and for the fleet's histograms."""
         figures: dict[str, float | None] = {"age": self.age}
         figures |= {f"setup_{stage}": moment for stage, moment in self.stages().items()}
+        if self.turns:
+            figures |= {"turns": self.turns, "turn_longest": self.longest_wait}
         heard = self.leg.measurements
         if heard is not None:
             up, down = heard.uplink, heard.downlink
@@ -87,6 +95,8 @@ class SessionRecord:
             "ice_restarts": leg.restarts,
             "refused": {**self.refused, **leg.refused},
         }
+        if self.turns:
+            line["turns"] = {"answered": self.turns, "longest_ms": _ms(self.longest_wait), "overruns": self.overruns}
         heard = leg.measurements
         if heard is not None:
             up, down = heard.uplink, heard.downlink

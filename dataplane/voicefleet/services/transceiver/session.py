@@ -107,6 +107,7 @@ class Session:
         self._on_path_measured = on_path_measured
         self._channels: DataChannels | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
         self.events = CallEvents(budget, lambda event: self.tell(EVENTS, event), on_turn)
         self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
 
@@ -285,9 +286,14 @@ class Session:
             return
         self.cause, self.reason = cause, reason
         now = asyncio.get_running_loop().time()
+        self._over.set()
         for task in self._tasks:
             task.cancel()
         self._on_end(self, self._handshake.close(now))
+
+    async def wait_ended(self) -> None:
+        """Returns when the call is over."""
+        await self._over.wait()
 
     async def ended(self) -> None:
         """Returns when what this half had running has ended."""
@@ -317,6 +323,9 @@ class Session:
             first_audio_out=after(leg.first_audio_out),
             handshake_round_trip=self._handshake.dtls.round_trip,
             leg=leg,
+            turns=self.events.turns,
+            longest_wait=self.events.longest_wait,
+            overruns={share.value: count for share, count in self.events.overruns.items()},
             refused=dict(self.refused),
             version=self.version,
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
+from voicefleet.core.turns.budget import Budget
 from voicefleet.net.cpu_quota import usable_cores
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import Address, Duration, HostPort
@@ -38,11 +39,33 @@ class TransceiverSettings(ServiceSettings):
     """What callers talk to: `echo` says the caller's own frames back, turn by turn to whoever speaks the Realtime
     protocol; `pcm-echo` decodes and encodes them."""
 
+    turn_budget_microphone: Duration = 0.04
+    """What a turn may spend from the caller's mouth to here. A stage over its budget is named, told and counted."""
+    turn_budget_transcription: Duration = 0.3
+    """From there until the end of the turn is seen and, where the model tells them, the words are known."""
+    turn_budget_model: Duration = 0.4
+    """Until the answer's first word; its first sound, where the model shows no words."""
+    turn_budget_speech: Duration = 0.15
+    """Until the first sound is at the caller's ear."""
+    turn_budget_total: Duration = 0.8
+    """From the caller's last word to the first of the answer."""
+
     @model_validator(mode="after")
     def _reachable(self) -> "TransceiverSettings":
         if not self.pod_address and ip_address(self.hop_listen.host).is_unspecified:
             raise ValueError("VOICEFLEET_POD_ADDRESS is not set; it is needed when VOICEFLEET_HOP_LISTEN is a wildcard")
         return self
+
+    @property
+    def turn_budget(self) -> Budget:
+        """What a turn may take."""
+        return Budget(
+            self.turn_budget_microphone,
+            self.turn_budget_transcription,
+            self.turn_budget_model,
+            self.turn_budget_speech,
+            self.turn_budget_total,
+        )
 
     @property
     def worker_processes(self) -> int:

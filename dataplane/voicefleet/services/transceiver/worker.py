@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Final
 
-from voicefleet.agents.link import Agent, Asked
+from voicefleet.agents.link import Agent, Asked, InlineAgent
 from voicefleet.core.ice_lite import IceLite, Path
 from voicefleet.core.media.coding import OPUS, PCMA, PCMU, AudioTerms, Coding
 from voicefleet.core.realtime.client_events import Door
@@ -33,6 +33,7 @@ from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
 from voicefleet.services.transceiver.routing import Routing
 from voicefleet.services.transceiver.session import Session
+from voicefleet.services.transceiver.socket_session import SocketSession
 from voicefleet.wire.call_id import call_id
 from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.route_token import Route, TokenOpener, mint
@@ -99,6 +100,8 @@ class Worker:
         self.generation = generation
         self.draining = False
         self.sessions: dict[str, Session] = {}
+        self.sockets: dict[str, SocketSession] = {}
+        """Calls whose sound goes over a WebSocket."""
         self.refused: Counter[str] = Counter()
         """Packets that belong to no call, by reason; the media loop counts."""
         self.created = 0
@@ -149,11 +152,16 @@ class Worker:
         self._running = True
 
     def create(self, offer_text: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
-        """Take a call; raises `Unavailable`, or `OfferError` for an offer that cannot be served."""
-        load = Load(len(self.sessions), draining=self.draining)
+        """Take a call; raises `Unavailable`, or `OfferError` for an offer that cannot be served.
+
+        A call without an offer is one over a WebSocket, which its client opens next.
+        """
+        load = Load(self.calls, draining=self.draining)
         why = refusal(load, self.limits)
         if why is not None:
             raise Unavailable(why, explained(why, load, self.limits))
+        if not offer_text:
+            return self._open_socket(config)
         now = asyncio.get_running_loop().time()
         offer = read_offer(offer_text)
         plan = plan_audio(offer.audio) if offer.audio is not None else None
@@ -189,7 +197,7 @@ class Worker:
         self.empty.clear()
         self.media.post(lambda now: self._open(session.leg))
         session.answered_at = asyncio.get_running_loop().time()
-        logs.for_session(__name__, session.call_id).info("call created", calls=len(self.sessions))
+        logs.for_session(__name__, session.call_id).info("call created", calls=self.calls)
         return Created(session.call_id, answer)
 
     def restart(self, session: Session, offer_text: str, relays: Sequence[RelayAddress]) -> Created:
@@ -214,6 +222,16 @@ class Worker:
         logs.for_session(__name__, session.call_id).info("ICE restart offered", version=session.version)
         return Created(session.call_id, answer)
 
+    @property
+    def calls(self) -> int:
+        """Live calls of both kinds."""
+        return len(self.sessions) + len(self.sockets)
+
+    def call(self, call: str) -> Session | SocketSession:
+        """A live call of either kind; raises `NoSuchCall`."""
+        over_socket = self.sockets.get(call)
+        return over_socket if over_socket is not None else self.session(call)
+
     def session(self, call: str) -> Session:
         """A live call; raises `NoSuchCall`."""
         try:
@@ -224,7 +242,8 @@ class Worker:
     def ages(self) -> dict[str, float]:
         """Seconds since each live call was created."""
         now = asyncio.get_running_loop().time()
-        return {call: now - session.created_at for call, session in self.sessions.items()}
+        both: list[Session | SocketSession] = [*self.sessions.values(), *self.sockets.values()]
+        return {session.call_id: now - session.created_at for session in both}
 
     async def drain(self, deadline: float) -> None:
         """Take no more calls, and return when the last has ended or so many seconds have passed."""
@@ -239,6 +258,8 @@ class Worker:
         """Tell all clients why their calls will end, and wait until they know, for a moment at most."""
         for session in self.sessions.values():
             session.say_goodbye(reason)
+        for other in self.sockets.values():
+            other.say_goodbye(reason)
         loop = asyncio.get_running_loop()
         until = loop.time() + GOODBYE_WAIT
         while loop.time() < until and not all(  # noqa: ASYNC110 - acknowledgements have no event in aiortc
@@ -253,6 +274,10 @@ class Worker:
         self._running = False
         for session in list(self.sessions.values()):
             session.end(EndCause.DRAINED, reason)
+        sockets = list(self.sockets.values())
+        for other in sockets:
+            other.end(EndCause.DRAINED, reason)
+            await other.ended()
         closing = list(self._closing)
         for session in closing:
             await session.ended()
@@ -313,13 +338,40 @@ class Worker:
         del self.sessions[session.call_id]
         self._closing.add(session)
         self.media.post(lambda now: self._close(session.leg, goodbyes, now))
-        if not self.sessions:
+        if not self.calls:
             self.empty.set()
 
     def _closed(self, session: Session, record: SessionRecord) -> None:
         self._closing.discard(session)
         log = logs.for_session(__name__, session.call_id)
-        log.info("call ended", calls=len(self.sessions), **record.summary())
+        log.info("call ended", calls=self.calls, **record.summary())
+        self._on_closed(record)
+
+    def _open_socket(self, config: dict[str, Any]) -> Created:
+        link = self._agent(Asked(config, Door.WEBSOCKET, True))
+        if isinstance(link, InlineAgent):
+            raise Unavailable(Refusal.GONE, "this agent serves no WebSocket")
+        session = SocketSession(
+            call_id=call_id(self._mint()),
+            config=config,
+            link=link,
+            on_closed=self._socket_closed,
+            on_looked=self._on_looked,
+            on_turn=self._on_caller_turn,
+            budget=self._budget,
+        )
+        self.sockets[session.call_id] = session
+        self.created += 1
+        self.empty.clear()
+        session.start()
+        logs.for_session(__name__, session.call_id).info("call created", calls=self.calls, door=Door.WEBSOCKET.value)
+        return Created(session.call_id, "")
+
+    def _socket_closed(self, session: SocketSession, record: SessionRecord) -> None:
+        self.sockets.pop(session.call_id, None)
+        if not self.calls:
+            self.empty.set()
+        logs.for_session(__name__, session.call_id).info("call ended", calls=self.calls, **record.summary())
         self._on_closed(record)
 
     def _answer(

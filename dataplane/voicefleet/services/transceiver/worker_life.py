@@ -6,10 +6,11 @@ its predecessor's calls are refused at once, authentically, and their clients ne
 
 import asyncio
 import contextlib
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from socket import socket, socketpair
+from socket import AF_UNIX, socket, socketpair
 from typing import Any, Final
 
 from voicefleet.core.directory import HopWorker
@@ -21,7 +22,7 @@ from voicefleet.net.worker_channel import WorkerChannel
 from voicefleet.observability import logs
 from voicefleet.services.transceiver import news, worker_process
 from voicefleet.services.transceiver.media_loop import LATENESS_BOUNDS
-from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured, Pulse
+from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured, Pulse, Turned
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
 
 SILENT: Final = 10.0
@@ -56,6 +57,7 @@ class WorkerLife:
         on_change: Callable[[], None],
         on_looked: Callable[[Looked], None],
         on_ended: Callable[[Ended], None],
+        on_turned: Callable[[Turned], None],
         on_path_measured: Callable[[PathMeasured], None],
     ) -> None:
         """`on_change`: it is there, or no longer. Calls that die with it are told to `on_ended` as well."""
@@ -75,8 +77,14 @@ class WorkerLife:
         self._on_change = on_change
         self._on_looked = on_looked
         self._on_ended = on_ended
+        self._on_turned = on_turned
         self._on_path_measured = on_path_measured
         self._meter = LoadMeter(LATENESS_BOUNDS)
+        self.socket_path: Final = f"\0voicefleet-{secrets.token_hex(16)}"
+        """Where its WebSockets are; abstract, so that it is gone with us."""
+        self._sockets = socket(AF_UNIX)
+        self._sockets.bind(self.socket_path)
+        self._sockets.listen(128)
         self._stopping = False
         self._channel: WorkerChannel | None = None
         self._beaten = 0.0
@@ -129,13 +137,13 @@ class WorkerLife:
         self.pulse = None
         self._meter = LoadMeter(LATENESS_BOUNDS)
         with theirs:
-            passed = [theirs.fileno(), self._ports.hop.fileno()]
+            passed = [theirs.fileno(), self._ports.hop.fileno(), self._sockets.fileno()]
             if self._ports.direct is not None:
                 passed.append(self._ports.direct.fileno())
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", worker_process.__name__),
-                *worker_process.arguments(self.generation, [*passed, None][:3]),
+                *worker_process.arguments(self.generation, [*passed, None][:4]),
                 pass_fds=passed,
                 preexec_fn=die_with_parent,
             )
@@ -173,6 +181,8 @@ class WorkerLife:
         elif isinstance(heard, Ended):
             self.calls.discard(heard.call)
             self._on_ended(heard)
+        elif isinstance(heard, Turned):
+            self._on_turned(heard)
         elif isinstance(heard, PathMeasured):
             self._on_path_measured(heard)
         else:

@@ -16,15 +16,18 @@ from typing import Any
 
 from voicefleet.contract import Component
 from voicefleet.core.transceiver.admission import AdmissionLimits
+from voicefleet.core.turns.budget import TurnTimes
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.watched_file import WatchedFile
 from voicefleet.net.worker_channel import WorkerChannel
-from voicefleet.observability import logs
+from voicefleet.observability import health, logs
 from voicefleet.services.transceiver import news, remote_calls
 from voicefleet.services.transceiver.agent_choice import agent_choice
-from voicefleet.services.transceiver.news import Ended, Looked, News, PathMeasured, Pulse
+from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import WorkerCalls
+from voicefleet.services.transceiver.news import Ended, Looked, News, PathMeasured, Pulse, Turned
 from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
@@ -43,12 +46,14 @@ class WorkerProcess:
         self._channel: WorkerChannel | None = None
         self._keys = KeyFile(settings.key_file)
         self._certificate = WatchedFile(settings.certificate_directory, DtlsIdentity.load, "certificate")
+        self._budget = settings.turn_budget
+        self._ring = AcceptedRing(self._keys, time.time)
         self._worker = Worker(
             hop=hop,
             hop_address=settings.hop_address,
             direct=direct,
             limits=AdmissionLimits(settings.sessions),
-            ring=AcceptedRing(self._keys, time.time),
+            ring=self._ring,
             clock=time.time,
             identity=lambda: self._certificate.value,
             agent=agent_choice(settings),
@@ -57,10 +62,12 @@ class WorkerProcess:
             on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
             on_path_measured=lambda call, pool, seconds: self._tell(PathMeasured(call, pool, seconds)),
             on_closed=self._ended,
+            on_caller_turn=self._turned,
+            budget=self._budget,
             on_death=self._on_death,
         )
 
-    async def run(self, end: socket.socket) -> None:
+    async def run(self, end: socket.socket, sockets: socket.socket) -> None:
         """Serve until the worker was stopped, or the pod's process is gone."""
         self._channel = await WorkerChannel.open(end, self._answer, lambda _kind, _fields: None)
         reading = asyncio.create_task(self._channel.run())
@@ -69,15 +76,16 @@ class WorkerProcess:
             asyncio.create_task(_follow(self._certificate)),
         ]
         self._worker.start()
-        try:
-            await asyncio.wait((reading, self._died), return_when=asyncio.FIRST_COMPLETED)
-            if self._died.done():
-                await self._died
-        finally:
-            for task in following:
-                task.cancel()
-            self._channel.close()
-            await self._worker.stop("the pod's process is gone")
+        async with health.served(internal_api(WorkerCalls(self._worker), self._ring), "", 0, sockets):
+            try:
+                await asyncio.wait((reading, self._died), return_when=asyncio.FIRST_COMPLETED)
+                if self._died.done():
+                    await self._died
+            finally:
+                for task in following:
+                    task.cancel()
+                self._channel.close()
+                await self._worker.stop("the pod's process is gone")
 
     async def _answer(self, kind: str, fields: list[Any]) -> Any:
         return await remote_calls.answer(self._worker, kind, fields)
@@ -96,6 +104,11 @@ class WorkerProcess:
 
     def _ended(self, record: SessionRecord) -> None:
         self._tell(Ended(record.call_id, record.cause or "", record.figures()))
+
+    def _turned(self, times: TurnTimes) -> None:
+        stages = {stage.value: seconds for stage, seconds in times.stages.items()}
+        overruns = [share.value for share in times.overruns(self._budget)]
+        self._tell(Turned(stages, times.total, overruns))
 
     def _tell(self, what: News) -> None:
         if self._channel is not None:
@@ -121,7 +134,7 @@ def _socket(descriptor: str) -> socket.socket | None:
 
 
 def arguments(generation: int, descriptors: Sequence[int | None]) -> list[str]:
-    """The command line of a worker's process: channel, hop socket, and the direct one if there is one."""
+    """The command line of a worker's process: channel, hop socket, where WebSockets come in, and the direct one."""
     return [str(generation), *("-" if each is None else str(each) for each in descriptors)]
 
 
@@ -129,8 +142,8 @@ def main() -> None:
     """The entry point."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    generation, (channel, hop, direct) = int(sys.argv[1]), map(_socket, sys.argv[2:5])
-    assert channel is not None and hop is not None
+    generation, (channel, hop, sockets, direct) = int(sys.argv[1]), map(_socket, sys.argv[2:6])
+    assert channel is not None and hop is not None and sockets is not None
     settings = load_or_exit(TransceiverSettings)
     logs.configure(Component.TRANSCEIVER, format=settings.log_format, level=settings.log_level)
 
@@ -138,7 +151,7 @@ def main() -> None:
         process = WorkerProcess(settings, generation, hop, direct)
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked at again and again
-        await process.run(channel)
+        await process.run(channel, sockets)
 
     asyncio.run(serve())
 
