@@ -80,7 +80,7 @@ class SocketSession:
 
     def start(self) -> None:
         """Serve; the client is expected soon."""
-        for work in (self._serve_agent(), self._expect_client(), self._look_now_and_then()):
+        for work in (self._attend(), self._serve_agent(), self._expect_client(), self._look_now_and_then()):
             task = asyncio.get_running_loop().create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -265,6 +265,15 @@ class SocketSession:
             overruns={share.value: count for share, count in self.events.overruns.items()},
             refused=dict(self._refused),
         )
+
+    async def _attend(self) -> None:
+        """A link that has something to prepare, such as a connection to a model, does it beside its serving."""
+        attend = getattr(self._link, "attend", None)
+        if attend is not None:
+            try:
+                await attend(self)
+            except Exception as failed:
+                self._agent_failed(failed)
 
     async def _serve_agent(self) -> None:
         try:
