@@ -13,6 +13,8 @@ from tests.support.facts import eventually, eventually_seen
 from tests.support.npm_packages import official_clients
 from tests.support.signaling import signaling
 from tests.support.tiers import NODE, SPEECH
+from voicefleet.agents.parrot import Parrot
+from voicefleet.core.realtime.client_events import Door
 from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 
@@ -51,7 +53,7 @@ async def test_the_official_agents_package_calls_from_a_page_of_another_origin(t
 
     site.add_routes([web.get("/", page_of_the_application), web.get("/agents.js", agents)])
     async with (
-        signaling(KEYS) as fleet,
+        signaling(KEYS, agent=lambda: Parrot(Door.WEBRTC, {})) as fleet,
         served(site, "127.0.0.1", 0) as site_port,
         AsyncOpenAI(api_key=KEY, base_url=f"http://127.0.0.1:{fleet.port}/v1") as application,
         chromium_page(speech(tmp_path / "speech.wav")) as page,
@@ -68,6 +70,12 @@ async def test_the_official_agents_package_calls_from_a_page_of_another_origin(t
             return bool(await page.evaluate(PLAYS))
 
         await eventually_seen(plays, lambda: "the page plays what it said")
+
+        async def took_a_turn() -> bool:
+            heard = await page.evaluate("() => window.heard")
+            return {"session.created", "session.updated", "input_audio_buffer.speech_started"} <= set(heard)
+
+        await eventually_seen(took_a_turn, lambda: "its session was taken, and the caller's speech is noticed")
         await page.evaluate("() => window.session.close()")
         await eventually(lambda: not fleet.workers[0].sessions, "the call has ended with the page's session")
         wrong = await page.evaluate(
