@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import json
 import pkgutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +45,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure one part beside its yardstick.")
     parser.add_argument("name", nargs="?", help="without it: list the benches; NAME.PART where a bench has parts")
     parser.add_argument("--quick", action="store_true", help="end within 50 s, perhaps less exact")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there as well")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the outcome there as well; what other parts wrote there stays"
+    )
     arguments = parser.parse_args()
     known = names()
     if arguments.name is None:
@@ -56,12 +60,15 @@ def main() -> int:
     parts = cast(InParts, load(name)).PARTS if hasattr(load(name), "PARTS") else {}
     if part and part not in parts:
         parser.error(f"'{name}' has no part '{part}'; it has: {', '.join(parts) or 'none'}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # what the bench made is removed
     before = machine()
     report = (parts[part] if part else load(name).run)(arguments.quick)
     print(load(name).TITLE)
     print("on " + ", ".join(f"{key} {value}" for key, value in before.items()))
     print(report.text())
     if arguments.json is not None:
+        if part and arguments.json.exists():
+            report = report.beside(json.loads(arguments.json.read_text()))
         arguments.json.write_text(report.json(before))
     return 0 if report.ok else 1
 

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,18 @@ class Report:
     def ok(self) -> bool:
         """Whether every bar is kept."""
         return all(bar.ok for bar in self.bars)
+
+    def beside(self, earlier: dict[str, Any]) -> "Report":
+        """Together with what was written earlier (see `json`), where this one says nothing about it."""
+        rows = [Row(**row) for row in earlier["rows"]]
+        bars = [Bar(**bar) for bar in earlier["bars"]]
+        mine = {(row.name, row.metric) for row in self.rows}, {bar.name for bar in self.bars}
+        return Report(
+            self.name,
+            [*(row for row in rows if (row.name, row.metric) not in mine[0]), *self.rows],
+            [*(bar for bar in bars if bar.name not in mine[1]), *self.bars],
+            self.notes,
+        )
 
     def text(self) -> str:
         """The table, the notes, then one line for each bar."""

@@ -22,8 +22,6 @@ LEASE: Final = "lease"
 CARRIED: Final = "carried"
 LEFT: Final = "left"
 
-PROCESSES: Final = 64
-"""Packet processes that the program can count for."""
 FIRST: Final = bytes(4)
 """Key of the only entry of an array."""
 PORT_ROLES: Final = 65_536

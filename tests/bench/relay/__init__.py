@@ -5,6 +5,10 @@ Half of the packets go up and half down, 172 octets each, evenly over the flows.
 the kernel does for it in the sender's calls (see `lab`). A packet later than 10 ms counts as lost, so that a queue is
 not taken for throughput. Added latency is what comes on top of the same packets' time over a bare cable.
 
+Its parts: `load`, what a packet costs and waits at a given load, and what a flow weighs; `most`, how many packets a
+second are forwarded; both with everybody in turns. Only when they are named: `restart`, how long calls are silent when
+the relay is killed; `soak`, ten minutes of calls that come and go.
+
 A forwarder of your own: `VOICEFLEET_BENCH_FORWARDER=COMMAND scripts/bench relay`; `forwarders.Commanded` says what the
 command is given and has to do.
 """
@@ -23,6 +27,8 @@ from tests.bench.relay.coturn import Coturn
 from tests.bench.relay.forwarders import Commanded, Forwarder, Missing, Routing
 from tests.bench.relay.lab import BURST_FROM, Lab, Outcome, cable, compile_load, lab
 from tests.bench.relay.others import Others
+from tests.bench.relay.restart import restart
+from tests.bench.relay.soak import soak
 from tests.bench.relay.voicefleet_relay import Relay
 from tests.bench.report import Bar, Report, Row
 
@@ -32,8 +38,14 @@ RATE: Final = 50_000
 KERNEL_RATE: Final = 200_000
 MOST_LOST: Final = 0.001
 _STAGES: Final = (1, 500, 50_000)
+_ROUNDS: Final = 3
+_COST: Final = f"processor time at {RATE:,}/s"
+_COST_AT_MOST: Final = "processor time at that rate"
 _FASTEST: Final = 400_000
 """Packets a second that the load sends and reads with room to spare; beyond it nothing is claimed."""
+_FLAT_OUT: Final = 2_000_000
+"""More than the load can send: all its calls carry as many packets as they may, as they do where the kernel forwards
+within these calls and that is all that the core can do."""
 _CABLE: Final = "cable"
 _STOCK: Final = f"{sys.executable} {Path(__file__).with_name('stock_asyncio.py')}"
 
@@ -67,14 +79,22 @@ class Contestant:
 
 def run(quick: bool) -> Report:
     """Measure everybody who is here; a quick run has fewer flows, shorter loads and one round."""
+    return _race(quick, load=True, most=True)
+
+
+def _race(quick: bool, *, load: bool, most: bool) -> Report:
+    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="voicefleet-bench-") as name:
         directory = Path(name)
-        notes: list[str] = []
         with _contestants(directory, notes) as contestants:
             program = compile_load(directory)
             for flows in _STAGES[:2] if quick else _STAGES:
                 others = Others()
-                _stage(program, contestants, flows, 1 if quick else 2, 0.6 if quick else 1.2, notes)
+                taking_part = _open(program, contestants, flows, notes)
+                if load:
+                    _load(program, taking_part, flows, 1 if quick else _ROUNDS, 0.6 if quick else 1.2)
+                if most:
+                    _fastest(program, taking_part, flows, 0.3 if quick else 0.6)
                 notes.append(f"with {flows:,} flows: others kept {others.cores():.2f} cores busy")
             return _report(contestants, notes)
 
@@ -99,9 +119,8 @@ def _contestants(directory: Path, notes: list[str]) -> Iterator[dict[str, Contes
         yield found
 
 
-def _stage(
-    program: Path, contestants: dict[str, Contestant], flows: int, rounds: int, seconds: float, notes: list[str]
-) -> None:
+def _open(program: Path, contestants: dict[str, Contestant], flows: int, notes: list[str]) -> list[Contestant]:
+    """Everybody who can have so many flows has them, and has carried packets."""
     taking_part: list[Contestant] = []
     for name, each in contestants.items():
         try:
@@ -112,14 +131,25 @@ def _stage(
         each.memory[flows] = each.forwarder.memory()
         each.measure(program, 0.3, RATE)
         taking_part.append(each)
+    return taking_part
+
+
+def _load(program: Path, taking_part: list[Contestant], flows: int, rounds: int, seconds: float) -> None:
     for _ in range(rounds):
         for each in taking_part:
             each.steady.setdefault(flows, []).append(each.measure(program, seconds, RATE))
             if each.forwarder.name in (_CABLE, "kernel"):
                 each.fast.setdefault(flows, []).append(each.measure(program, seconds, KERNEL_RATE))
+
+
+def _fastest(program: Path, taking_part: list[Contestant], flows: int, seconds: float) -> None:
     for each in taking_part:
-        if each.forwarder.name != _CABLE:
-            most = _most(each, program, seconds / 2)
+        if each.forwarder.name == _CABLE:
+            each.steady.setdefault(flows, []).append(each.measure(program, seconds, RATE))
+            each.fast.setdefault(flows, []).append(each.measure(program, seconds, KERNEL_RATE))
+            each.most[flows] = each.measure(program, seconds, _FLAT_OUT)
+        else:
+            most = _most(each, program, seconds)
             if most is not None:
                 each.most[flows] = most
 
@@ -145,28 +175,33 @@ def _most(each: Contestant, program: Path, seconds: float) -> Outcome | None:
 def _report(contestants: dict[str, Contestant], notes: list[str]) -> Report:
     bare = contestants.pop(_CABLE)
     rows: list[Row] = []
-    costs: dict[tuple[str, int], float] = {}
     for name, each in contestants.items():
         for flows, outcomes in each.steady.items():
             label = f"{name}, {flows:,} flows"
             cables = bare.steady[flows]
             sending = _sending(cables)
-            costs[name, flows] = median(outcome.cost(sending) for outcome in outcomes)
-            rows.append(Row(label, f"processor time at {RATE:,}/s", costs[name, flows], "us/packet"))
+            rows.append(Row(label, _COST, median(outcome.cost(sending) for outcome in outcomes), "us/packet"))
             rows.append(Row(label, f"lost at {RATE:,}/s", 100 * median(o.loss for o in outcomes), "%"))
             rows += _latency(label, RATE, outcomes, cables)
-            if flows in each.most:
-                rows.append(Row(label, "packets with <= 0.1% lost", each.most[flows].rate, "/s"))
-                if each.most[flows].rate > BURST_FROM:
-                    sending = _sending(bare.fast[flows])
-                rows.append(Row(label, "processor time at that rate", each.most[flows].cost(sending), "us/packet"))
             if name == "kernel":
+                lost = 100 * median(outcome.loss for outcome in each.fast[flows])
+                rows.append(Row(label, f"lost at {KERNEL_RATE:,}/s", lost, "%"))
                 rows += _latency(label, KERNEL_RATE, each.fast[flows], bare.fast[flows])
+        for flows, most in each.most.items():
+            label = f"{name}, {flows:,} flows"
+            cables = (
+                [bare.most[flows]]
+                if name == "kernel"
+                else (bare.fast if most.rate > BURST_FROM else bare.steady)[flows]
+            )
+            sending = _sending(cables)
+            rows.append(Row(label, "packets with <= 0.1% lost", most.rate, "/s"))
+            rows.append(Row(label, _COST_AT_MOST, most.cost(sending), "us/packet"))
         counts = sorted(each.memory)
-        if len(counts) > 1 and each.memory[counts[-1]]:
+        if each.steady and len(counts) > 1 and each.memory[counts[-1]]:
             grown = each.memory[counts[-1]] - each.memory[counts[0]]
             rows.append(Row(name, "memory", grown / (counts[-1] - counts[0]), "octets/flow"))
-    return Report("relay", rows, _bars(rows, costs), notes)
+    return Report("relay", rows, _bars(rows), notes)
 
 
 def _sending(cables: list[Outcome]) -> float:
@@ -185,21 +220,32 @@ def _latency(label: str, rate: int, outcomes: list[Outcome], cables: list[Outcom
     return rows
 
 
-def _bars(rows: list[Row], costs: dict[tuple[str, int], float]) -> list[Bar]:
+def _bars(rows: list[Row]) -> list[Bar]:
     value = {(row.name, row.metric): row.value for row in rows}
     bars: list[Bar] = []
-    for other, bar in (("stock asyncio", 0.35), ("coturn", 1.0)):
-        if (other, 500) in costs:
-            ratio = costs["userspace", 500] / costs[other, 500]
-            bars.append(Bar.at_most(f"userspace / {other}, processor time, 500 flows", ratio, bar))
-    if ("userspace", 50_000) in costs:
-        ratio = costs["userspace", 50_000] / costs["userspace", 1]
-        bars.append(Bar.at_most("userspace, 50,000 flows / 1 flow, processor time", ratio, 1.25))
-        bars.append(Bar.at_most("userspace, memory, octets a flow", value["userspace", "memory"], 1536))
-    if ("kernel", 500) in costs:
-        ratio = costs["kernel", 500] / costs["userspace", 500]
-        bars.append(Bar.at_most("kernel / userspace, processor time, 500 flows", ratio, 0.2))
-        for metric, bar in (("p50", 15), ("p99", 100)):
-            added = value["kernel, 500 flows", f"added latency at {KERNEL_RATE:,}/s, {metric}"]
+    for metric, load in ((_COST, f"at {RATE:,}/s"), (_COST_AT_MOST, "each at its most")):
+        for one, other, bar in (
+            ("userspace, 500 flows", "stock asyncio, 500 flows", 0.35),
+            ("userspace, 500 flows", "coturn, 500 flows", 1.0),
+            ("userspace, 50,000 flows", "userspace, 1 flows", 1.25),
+            ("kernel, 500 flows", "userspace, 500 flows", 0.2),
+        ):
+            if (one, metric) in value and (other, metric) in value:
+                ratio = value[one, metric] / value[other, metric]
+                bars.append(Bar.at_most(f"{one} / {other}, processor time {load}", ratio, bar))
+    for metric, bar in (("p50", 15), ("p99", 100)):
+        added = value.get(("kernel, 500 flows", f"added latency at {KERNEL_RATE:,}/s, {metric}"))
+        if added is not None:
             bars.append(Bar.at_most(f"kernel, added latency at {KERNEL_RATE:,}/s, {metric}, us", added, bar))
+    if ("userspace, 50,000 flows", _COST) in value:
+        bars.append(Bar.at_most("userspace, memory, octets a flow", value["userspace", "memory"], 1536))
     return bars
+
+
+PARTS: Final[dict[str, Callable[[bool], Report]]] = {
+    "load": lambda quick: _race(quick, load=True, most=False),
+    "most": lambda quick: _race(quick, load=False, most=True),
+    "restart": restart,
+    "soak": soak,
+}
+"""What can be measured for itself; what is compared stands in one part."""

@@ -21,7 +21,7 @@ _ATTEMPTS: Final = 20
 _SPARE_DESCRIPTORS: Final = 1_000
 
 
-class Coturn:
+class Coturn(Processes):
     """One turnserver with one relay thread, no authentication and no bounds."""
 
     name = "coturn"
@@ -36,11 +36,9 @@ class Coturn:
         where = f"--listening-ip={PUBLIC[0]} --listening-port={PUBLIC[1]} --relay-ip={HOP}"
         files = f"--log-file=stdout --pidfile={lab.directory}/pid --userdb={lab.directory}/users"
         ports = "--min-port=1025 --max-port=65535"
-        self._running = Processes(
-            lab, [program, "-n", *options.split(), *where.split(), *files.split(), *ports.split()]
-        )
+        super().__init__(lab, [program, "-n", *options.split(), *where.split(), *files.split(), *ports.split()])
         with lab.listening():
-            self._running.until(self._answers())
+            self.until(self._answers())
 
     def open(self, count: int) -> list[Ways]:
         """Allocations with a channel each; every one has a socket, so the machine may have too few descriptors."""
@@ -52,18 +50,6 @@ class Coturn:
                 first = len(self._flows)
                 self._open(range(first, min(count, first + _AT_ONCE)))
         return self._flows[:count]
-
-    def schedstats(self) -> list[str]:
-        """One file a thread."""
-        return self._running.schedstats()
-
-    def memory(self) -> int:
-        """Private octets."""
-        return self._running.memory()
-
-    def stop(self) -> None:
-        """Ends it."""
-        self._running.stop()
 
     def _open(self, flows: range) -> None:
         relayed = self._ask(flows, _ALLOCATE, struct.pack("!HHBxxx", 0x0019, 4, 17))

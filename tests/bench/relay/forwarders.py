@@ -66,12 +66,16 @@ class Processes:
     def until(self, ready: Iterable[bool]) -> None:
         """Wait until it is ready; `ready` is asked again and again."""
         deadline = time.monotonic() + PATIENCE
-        for done in ready:
-            if done:
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Missing(f"it did not start: {self.log.read_text(errors='replace').strip()[-400:]}")
-            time.sleep(0.02)
+        try:
+            for done in ready:
+                if done:
+                    return
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise Missing(f"it did not start: {self.log.read_text(errors='replace').strip()[-400:]}")
+                time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it, by force if it takes its time."""

@@ -213,10 +213,10 @@ class Lab:
         """Runs a forwarder inside, on its core alone."""
         return _start(self.forwarder, FORWARDER_CORE, command, log, log, environment)
 
-    def write(self, flows: Sequence[Ways]) -> None:
-        """Lay down what the load sends."""
+    def write(self, flows: Sequence[Ways], first: int = 0) -> None:
+        """Lay down what the load sends, for flows from the `first` one on."""
         with self._flows.open("wb") as file:
-            for number, ways in enumerate(flows):
+            for number, ways in enumerate(flows, first):
                 client = client_of(number)
                 for head, source, destination, payload in (
                     (self._heads[0], client, ways.up_to, ways.up),
@@ -234,7 +234,11 @@ class Lab:
         command = [str(program), str(self._flows), "clients", "far"]
         command += map(str, (seconds, rate, up, burst, late * 1e6))
         running = _start(self.load, LOAD_CORE, [*command, *schedstats], subprocess.PIPE, subprocess.PIPE)
-        said, complaint = running.communicate()
+        try:
+            said, complaint = running.communicate()
+        except BaseException:
+            running.kill()
+            raise
         if running.returncode:
             raise RuntimeError(f"the load failed: {complaint.decode().strip()}")
         told = json.loads(said)

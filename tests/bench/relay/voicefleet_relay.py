@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from tests.bench.relay.forwarders import Missing, Processes
@@ -21,10 +22,10 @@ _GENERATION: Final = 1
 _PER_TOKEN: Final = 8
 _AT_ONCE: Final = 200
 """Checks on their way at once: they fit every buffer."""
-_ATTEMPTS: Final = 20
+_ATTEMPTS: Final = 60
 
 
-class Relay:
+class Relay(Processes):
     """`tier` is Userspace or Kernel."""
 
     def __init__(self, lab: Lab, tier: str, **settings: str) -> None:
@@ -54,8 +55,8 @@ class Relay:
             **({Env.DATAPATH: tier} if "datapath" in RelaySettings.model_fields else {}),
             **settings,
         }
-        self._running = Processes(lab, [sys.executable, "-m", "voicefleet.services.relay"], environment)
-        self._running.until(self._ready())
+        super().__init__(lab, [sys.executable, "-m", "voicefleet.services.relay"], environment)
+        self.until(self._ready())
 
     def open(self, count: int) -> list[Ways]:
         """Opens what is missing by checks, as clients do, and lets each flow carry a packet both ways."""
@@ -65,25 +66,9 @@ class Relay:
                 self._open(range(first, min(count, first + _AT_ONCE)))
         return self._flows[:count]
 
-    def schedstats(self) -> list[str]:
-        """Of the control process as well."""
-        return self._running.schedstats()
-
-    def memory(self) -> int:
-        """Private octets of the control process and of the packet process."""
-        return self._running.memory()
-
-    def packet_process(self) -> int:
-        """Its process id."""
-        return self._running.pids()[1]
-
     def metrics(self) -> str:
         """What a scrape says."""
         return self._ask(HealthPath.METRICS)[1]
-
-    def stop(self) -> None:
-        """Ends it."""
-        self._running.stop()
 
     def _open(self, flows: range) -> None:
         missing = set(flows)
@@ -93,12 +78,18 @@ class Relay:
                 self._lab.far.send(FAR, self._hop, self._pong + bytes(8) + _GENERATION.to_bytes(2))
             for flow in missing:
                 self._lab.clients.send(client_of(flow), PUBLIC, self._check(flow))
+            answered: set[int] = set()
             for header in self._arrivals():
                 if (flow := flow_of(header.client)) in missing:
+                    answered.add(flow)
                     back[flow] = hop.seal(Kind.DATA, Flag.DOWNLINK, header.client, self._key)
                     self._lab.far.send(FAR, self._hop, back[flow] + rtp(flow))
+                    if len(answered) == len(missing):
+                        break
             for _, client, _ in self._lab.clients.receive(0.05):
                 missing.discard(flow_of(client))
+                if not missing:
+                    break
             if not missing:
                 break
         else:
@@ -106,7 +97,8 @@ class Relay:
         for flow in flows:
             self._lab.clients.send(client_of(flow), PUBLIC, rtp(flow))
             self._flows.append(Ways(rtp(flow), PUBLIC, back[flow] + rtp(flow), self._hop))
-        list(self._arrivals())
+        for _ in islice(self._arrivals(), len(flows)):
+            pass  # its media is forwarded
 
     def _arrivals(self) -> Iterator[hop.HopHeader]:
         for source, _, datagram in self._lab.far.receive(0.05):

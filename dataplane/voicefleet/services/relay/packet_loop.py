@@ -40,6 +40,8 @@ _EVENTS: Final = 64
 CROWD: Final = 10_000
 """Packets a second from which on the loop naps before it looks again, as network cards delay their interrupts: to be
 woken for each packet would cost more than to forward it, and packets that come together share a datagram of the hop."""
+COMPANY: Final = 32
+"""Packets of a turn from which on there is no nap before the next: they come together by themselves."""
 NAP: Final = 1e-4
 """Seconds; the kernel's usual timer slack adds half as much."""
 _CARRIED: Final = tuple(kind in (PacketKind.RTP, PacketKind.DTLS) for kind in FIRST_OCTET)
@@ -153,18 +155,20 @@ class PacketLoop:
         clock, poll, handlers, turns = self._clock, self._epoll.poll, self._handlers, self.turns
         counters = self._forwarder.counters
         told = turns.packets
+        packets = 0
         next_tick = woke = now = clock()
         while self._running:
-            events = poll(0.0, _EVENTS)
-            if events:  # something came during the turn before, so there may be more of it now
+            if self._crowded and packets < COMPANY:
+                turns.busy += now - woke
+                time.sleep(NAP)
+                self._appetite = BATCH
+                events = poll(0.0, _EVENTS) or poll(max(0.0, next_tick - now), _EVENTS)
+                woke = now = clock()
+            elif events := poll(0.0, _EVENTS):  # it came during the turn before, so there may be more of it now
                 self._appetite = min(2 * self._appetite, BATCH)
             else:
                 turns.busy += now - woke
-                if self._crowded:
-                    time.sleep(NAP)
-                    self._appetite = BATCH
-                else:
-                    self._appetite = 1
+                self._appetite = 1
                 events = poll(max(0.0, next_tick - now), _EVENTS)
                 woke = now = clock()
             before = counters.uplink_packets + counters.downlink_packets
