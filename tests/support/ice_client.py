@@ -4,6 +4,8 @@ import asyncio
 import os
 import socket
 import struct
+import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -30,6 +32,8 @@ class IceClient(asyncio.DatagramProtocol):
         self.sent = 0
         self.echoed: dict[int, int] = {}
         """How often each media packet came back, by its number."""
+        self.heard: list[float] = []
+        """When media came back, on the monotonic clock."""
         self.received: list[bytes] = []
         """Whatever arrived, in order."""
         self.responses: asyncio.Queue[stun.Message] = asyncio.Queue()
@@ -122,6 +126,11 @@ class IceClient(asyncio.DatagramProtocol):
                 except TimeoutError:
                     pass
 
+    def heard_since(self, moment: float) -> float | None:
+        """When media came back for the first time after that moment."""
+        at = bisect_right(self.heard, moment)
+        return self.heard[at] if at < len(self.heard) else None
+
     @property
     def lost(self) -> int:
         """Packets that never came back."""
@@ -142,6 +151,7 @@ class IceClient(asyncio.DatagramProtocol):
         elif len(data) >= 16:
             number = int.from_bytes(data[12:16])
             self.echoed[number] = self.echoed.get(number, 0) + 1
+            self.heard.append(time.monotonic())
         self._arrived.set()
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -105,14 +105,14 @@ class RelayProcess:
         await self.launch()
         await self.ready()
 
-    async def ready(self) -> None:
-        """Wait until it says that it is ready."""
+    async def ready(self, pause: float = 0.02) -> None:
+        """Wait until it says that it is ready; it is asked again after `pause` seconds."""
         assert self.process is not None
         try:
             async with asyncio.timeout(START):
                 while await self.probe(HealthPath.READY) != 200:
                     assert self.process.returncode is None, "".join(self.output)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(pause)
         except TimeoutError:
             raise AssertionError("the relay is not ready: " + "".join(self.output)) from None
 
@@ -221,3 +221,14 @@ async def relay_process(
         for each in (*relay.successors, relay):
             if each.process is not None and each.process.returncode is None:
                 await each.end(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def relay_processes(directory: Path, ring: KeyRing, *hosts: str) -> AsyncIterator[list[RelayProcess]]:
+    """A relay at each of these addresses."""
+    async with AsyncExitStack() as stack:
+        relays: list[RelayProcess] = []
+        for number, host in enumerate(hosts):
+            (own := directory / f"relay-{number}").mkdir()
+            relays.append(await stack.enter_async_context(relay_process(own, ring, host)))
+        yield relays

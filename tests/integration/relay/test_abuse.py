@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.support.echo_peer import echo_peer
 from tests.support.ice_client import IceClient, ice_client
 from tests.support.relay_process import RelayProcess, relay_process
+from tests.support.relayed_calls import relayed_call
 from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.route_token import Route, mint
 
@@ -43,13 +44,7 @@ class Stranger:
 async def test_nobody_is_answered_whose_check_does_not_prove_the_password_of_a_token_of_this_fleet(
     tmp_path: Path,
 ) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as good,
-    ):
-        await good.check()
-        await good.talks()
+    async with relayed_call(tmp_path, RING) as (peer, relay, good):
         checks = good.request
         outside = mint(Route("192.0.2.1", 4478, 1, 1), RING.keys[0], RING.fleet_tag)
         foreign = mint(Route(*peer.address, 1, 1), RING.keys[0], RING.fleet_tag ^ 0xFF)
@@ -86,13 +81,7 @@ async def test_nobody_is_answered_whose_check_does_not_prove_the_password_of_a_t
 
 async def test_one_source_that_opens_flows_without_end_stays_within_its_bound(tmp_path: Path) -> None:
     """It has a real token for each; a thousand and more flows of one address are refused, old ones go on."""
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as good,
-    ):
-        await good.check()
-        await good.talks()
+    async with relayed_call(tmp_path, RING) as (peer, relay, good):
         tokens = [peer.new_call() for _ in range(200)]
         for token in tokens:
             request = IceClient(relay.address, token, RING, 1).request()

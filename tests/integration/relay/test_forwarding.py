@@ -9,6 +9,7 @@ from tests.support.echo_peer import echo_peer
 from tests.support.facts import DEADLINE
 from tests.support.ice_client import ice_client
 from tests.support.relay_process import relay_process
+from tests.support.relayed_calls import relayed_call
 from voicefleet.wire.hop import Flag
 from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.stun import Class
@@ -52,26 +53,14 @@ async def test_packets_of_many_calls_that_arrive_together_share_datagrams(tmp_pa
 
 
 async def test_a_rebound_client_goes_on_with_its_next_check(tmp_path: Path) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING) as (_, _, client):
         await client.rebind()
         assert (await client.check()).mapped_address == client.address
         await client.talks()
 
 
 async def test_media_from_a_new_address_is_marked_until_the_transceiver_has_authenticated_it(tmp_path: Path) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING) as (peer, relay, client):
         await client.rebind()
         client.media()
         await relay.counts("voicefleet_relay_events_total{event=roaming_packets}", 1)
@@ -122,13 +111,7 @@ async def test_a_dead_session_at_a_living_transceiver_takes_no_flow_away(tmp_pat
 
 
 async def test_keys_are_rotated_under_a_live_call(tmp_path: Path) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING) as (peer, relay, client):
         newer = KeyRing("test", (*RING.keys, FleetKey(2, bytes(reversed(range(32))), 1.0, None)))
         peer.ring = client.ring = newer
         relay.key_file.write_bytes(newer.dump())

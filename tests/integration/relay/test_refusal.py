@@ -6,6 +6,7 @@ from tests.support.echo_peer import echo_peer
 from tests.support.facts import DEADLINE, eventually
 from tests.support.ice_client import ice_client
 from tests.support.relay_process import relay_process
+from tests.support.relayed_calls import relayed_call
 from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.stun import Class
 
@@ -15,13 +16,7 @@ RING = KeyRing("test", (FleetKey(1, bytes(range(32)), 0.0, None),))
 async def test_a_silent_transceiver_is_refused_with_an_authenticated_error_and_welcome_when_it_is_back(
     tmp_path: Path,
 ) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING) as (peer, relay, client):
         peer.deaf = True
         answer = await client.check()
         assert answer.cls is Class.ERROR and answer.error is not None and answer.error[0] == 400

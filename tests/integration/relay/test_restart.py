@@ -12,6 +12,7 @@ from tests.support.facts import DEADLINE, eventually
 from tests.support.ice_client import ice_client
 from tests.support.redis import redis_server
 from tests.support.relay_process import relay_process
+from tests.support.relayed_calls import relayed_call
 from voicefleet.contract import HealthPath
 from voicefleet.wire.keyring import FleetKey, KeyRing
 from voicefleet.wire.stun import Class
@@ -21,13 +22,7 @@ RING = KeyRing("test", (FleetKey(1, bytes(range(32)), 0.0, None),))
 
 async def test_a_packet_process_that_dies_loses_neither_flows_nor_packets(tmp_path: Path) -> None:
     """Its successor gets the sockets, with what waits in them, and the flows: no check is needed."""
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING) as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING) as (_, relay, client):
         await relay.counts("voicefleet_relay_flows{state=confirmed}", 1)
         (process,) = relay.packet_processes()
         os.kill(process, signal.SIGSTOP)
@@ -129,13 +124,7 @@ async def test_sigterm_ends_readiness_at_once_and_the_relay_when_its_last_flow_h
 
 
 async def test_sigterm_ends_a_relay_at_its_deadline_whatever_still_flows(tmp_path: Path) -> None:
-    async with (
-        echo_peer(RING) as peer,
-        relay_process(tmp_path, RING, DRAIN_DEADLINE="500ms") as relay,
-        ice_client(relay.address, peer.new_call(), RING) as client,
-    ):
-        await client.check()
-        await client.talks()
+    async with relayed_call(tmp_path, RING, DRAIN_DEADLINE="500ms") as (_, relay, _):
         assert await relay.end(signal.SIGTERM) == 0
 
 
