@@ -1,10 +1,11 @@
-"""A transceiver worker inside the test's own process, reachable without a relay."""
+"""A transceiver worker inside the test's own process."""
 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
+from socket import socket
 
 from voicefleet.agents.echo import EchoAgent
 from voicefleet.agents.link import Agent
@@ -31,10 +32,25 @@ async def direct_worker(
     capacity: int = 10, generation: int = 1, agent: Callable[[], Agent] = EchoAgent, host: str = "127.0.0.1"
 ) -> AsyncIterator[Worker]:
     """A running worker; it passes back what it hears, unless it has another agent."""
+    async with _running(capacity, generation, agent, udp_socket((host, 0))) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def relayed_worker() -> AsyncIterator[Worker]:
+    """The same, reachable by relays that have its `RING` and no other way."""
+    async with _running(10, 1, EchoAgent, None) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def _running(
+    capacity: int, generation: int, agent: Callable[[], Agent], direct: socket | None
+) -> AsyncIterator[Worker]:
     worker = Worker(
         hop=udp_socket(("127.0.0.1", 0)),
         hop_address="127.0.0.1",
-        direct=udp_socket((host, 0)),
+        direct=direct,
         limits=AdmissionLimits(capacity),
         ring=lambda: RING,
         clock=time.time,
