@@ -89,6 +89,8 @@ class DirectoryReader(Collector):
         self._versions: dict[Kind, int] = dict.fromkeys(kinds, UNKNOWN)
         self._present: dict[Kind, set[str]] = {kind: set() for kind in kinds}
         """Ids whose heartbeats Redis holds, as of the version that we know."""
+        self._lapsed: dict[Kind, set[str]] = {kind: set() for kind in kinds}
+        """Of those, who was not heard of for so long that the directory forgot them."""
         self._synced: dict[Kind, float | None] = dict.fromkeys(kinds)
         self._moved = asyncio.Condition()
         self._saved = 0
@@ -139,6 +141,7 @@ class DirectoryReader(Collector):
                 await self._sync(kind)
             for entry in self.directory.expire(time.monotonic()):
                 _log.info("no longer heard of", extra={"kind": entry.kind.value, "id": entry.id})
+                self._lapsed[entry.kind].add(entry.id)
             await self._tell()
             await (self._link.wait_down(self._period) if self._link.up else self._link.wait_up(self._period))
 
@@ -162,13 +165,15 @@ class DirectoryReader(Collector):
         if entries is None:
             on_time = self._present[kind] - ages.keys()
             self.directory.alive(kind, ages | dict.fromkeys(on_time, 0.0), now)
-            in_step = len(self._present[kind]) == count
+            # Who comes back as it was changes no version, and what it said has been forgotten here.
+            back = on_time & self._lapsed[kind]
+            in_step = len(self._present[kind]) == count and not back
             self._versions[kind] = self._versions[kind] if in_step else UNKNOWN
             return
         for entry in entries:
             if entry.id in ages:
                 self.directory.heard(entry, now, ages[entry.id])
-        self._present[kind] = set(ages)
+        self._present[kind], self._lapsed[kind] = set(ages), set()
         self._versions[kind] = int(version)
 
     async def _parse(self, kind: Kind, texts: dict[str, str]) -> list[Entry]:

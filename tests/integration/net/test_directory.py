@@ -122,6 +122,18 @@ async def test_a_part_that_was_killed_is_dropped_by_age_and_the_others_stay(serv
         assert await known.wait(holds(FRA), DEADLINE)
 
 
+async def test_who_was_silent_for_too_long_and_comes_back_as_it_was_is_known_again(server: RedisServer) -> None:
+    async with reader(server) as known, reader(server, follow=False) as looking, fleet(server, NYC):
+        async with fleet(server, FRA):
+            for each in (known, looking):
+                assert await each.wait(holds(FRA, NYC), DEADLINE)
+        for each in (known, looking):
+            assert await each.wait(holds(NYC), DEADLINE + DROP_AFTER)
+        async with fleet(server, FRA):  # Redis has its entry still, and nothing about it changes
+            for each in (known, looking):
+                assert await each.wait(holds(FRA, NYC), DEADLINE)
+
+
 async def test_a_flush_loses_nobody(server: RedisServer) -> None:
     async with fleet(server, FRA, EU) as parts, reader(server) as known:
         assert await known.wait(holds(FRA, EU), DEADLINE)
