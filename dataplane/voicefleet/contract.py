@@ -241,6 +241,19 @@ class Metric:
     WORKER_MEMORY: Final = "voicefleet_worker_resident_memory_bytes"
     PACKETS_REFUSED: Final = "voicefleet_packets_refused"
 
+    # The operator.
+    OPERATOR_LEADS: Final = "voicefleet_operator_leads"
+    RECONCILE_SECONDS: Final = "voicefleet_operator_reconcile_seconds"
+    RECONCILE_ERRORS: Final = "voicefleet_operator_reconcile_errors"
+    QUEUE_SECONDS: Final = "voicefleet_operator_queue_seconds"
+    QUEUE_LENGTH: Final = "voicefleet_operator_queue_length"
+    API_REQUESTS: Final = "voicefleet_operator_api_requests"
+    SCALING_DECISIONS: Final = "voicefleet_operator_scaling_decisions"
+    RESOURCE_CONDITION: Final = "voicefleet_resource_condition"
+    PORT_LEASES: Final = "voicefleet_port_leases"
+    PORT_RANGE: Final = "voicefleet_port_range"
+    DRAINING_PODS: Final = "voicefleet_draining_pods"
+
 
 MEDIA_MTU: Final = 1200
 """Largest datagram that a client and a transceiver send each other."""

@@ -9,11 +9,13 @@ import sys
 import kopf
 
 from voicefleet_operator.handlers import watches
+from voicefleet_operator.health import Health
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.kube.endpoints import POD_MONITOR
 from voicefleet_operator.kube.lease import Leadership
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.controller import Controller
+from voicefleet_operator.reconcile.measured import Measured
 from voicefleet_operator.reconcile.watched import watched
 from voicefleet_operator.settings import SettingError, Settings, read
 
@@ -25,7 +27,9 @@ async def operate(settings: Settings) -> None:
     cluster = await Cluster.connect(settings.kubeconfig)
     try:
         here = Installation(settings.image, settings.namespace, await cluster.serves(POD_MONITOR))
-        controller = Controller(cluster, here, namespaces=settings.namespaces)
+        measured = Measured()
+        controller = Controller(cluster, here, measured, namespaces=settings.namespaces)
+        health = Health(measured.registry, controller.obstacles_to_life)
         leadership = Leadership(
             cluster,
             settings.namespace,
@@ -35,7 +39,7 @@ async def operate(settings: Settings) -> None:
             follow=controller.follow,
         )
         listed, stopping, kopf_stops = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
+        async with health.served(settings.health_listen), asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
                 kopf.operator(
                     registry=_registry(controller),
@@ -53,6 +57,7 @@ async def operate(settings: Settings) -> None:
                 asyncio.get_running_loop().add_signal_handler(number, stopping.set)
             # What is not seen yet would be taken for missing.
             await controller.relist()
+            health.sees = True
             _log.info("stands by as %s", settings.identity)
             acting = [tasks.create_task(controller.run()), tasks.create_task(leadership.run())]
             stopped = tasks.create_task(stopping.wait())

@@ -1,8 +1,11 @@
 """What the operator is told when it starts, by its environment."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from voicefleet.contract import Env
+from voicefleet.contract import Env, Port
+
+LISTEN: Final = f"0.0.0.0:{Port.HEALTH}"
 
 
 class SettingError(ValueError):
@@ -26,6 +29,8 @@ class Settings:
     lease: str = "voicefleet-operator"
     """The Lease by which replicas agree on who acts; operators for different namespaces need different ones."""
     log_level: str = "info"
+    health_listen: str = LISTEN
+    """Where health and metrics are answered, as host:port; empty for nowhere."""
 
 
 def read(environment: dict[str, str]) -> Settings:
@@ -45,4 +50,12 @@ def read(environment: dict[str, str]) -> Settings:
         kubeconfig=environment.get("KUBECONFIG") or None,
         lease=environment.get(f"{Env.PREFIX}LEASE", "voicefleet-operator"),
         log_level=level,
+        health_listen=_listen(environment.get(Env.HEALTH_LISTEN, LISTEN)),
     )
+
+
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdigit() and int(port) < 65536):
+        raise SettingError(f"{Env.HEALTH_LISTEN} is {text}; it has to be an address with a port, such as {LISTEN}")
+    return text

@@ -5,7 +5,8 @@ operator applies are manifests, and what it reads of other kinds is a few fields
 """
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -30,8 +31,10 @@ class Cluster:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
-        self.requests = {"read": 0, "write": 0}
-        """How many there were; an idle operator makes none."""
+        self.asked: Callable[[str, int], None] = lambda method, status: None
+        """Told of every request and how it was answered, 0 for not at all."""
+        self.answered_at = float("-inf")
+        """By the monotonic clock, when the API server last answered."""
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> "Cluster":
@@ -126,7 +129,6 @@ class Cluster:
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Document:
         what = f"{method} {path}"
-        self.requests["read" if method == "GET" else "write"] += 1
         header = {"Accept": "application/json", "Content-Type": content_type, **headers}
         pairs = [(key, value) for key, value in (query or {}).items() if value]
         try:
@@ -136,7 +138,10 @@ class Cluster:
             answer = await self._client.call_api(*request, _request_timeout=SECONDS)
             content = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.asked(method, 0)
             raise Unavailable(what, 0, str(error) or type(error).__name__) from None
+        self.asked(method, answer.status)
+        self.answered_at = time.monotonic()
         document = _json(content)
         if answer.status == 404 and missing is not None:
             return missing

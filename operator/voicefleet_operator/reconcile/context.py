@@ -7,6 +7,7 @@ from random import Random
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.model.ports import Refusal
 from voicefleet_operator.model.resources import Installation
+from voicefleet_operator.reconcile.measured import Measured
 from voicefleet_operator.reconcile.store import Document, Key, Store
 
 PAUSED = "voicefleet.dev/paused"
@@ -37,6 +38,7 @@ class Context:
     """Have another object reconciled soon."""
     saw: Callable[[Document], None]
     """An object as the API server answered with it: known at once, and told to those whom it concerns."""
+    measured: Measured
     namespaces: tuple[str, ...] = ()
     """Those that the operator is responsible for; none means all."""
     counted: dict[Key, Counted] = field(default_factory=dict)

@@ -11,12 +11,17 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Final
 
+from voicefleet.contract import Label
 from voicefleet_operator.api.conditions import ConditionType, condition
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.kube.errors import Conflict, Forbidden, KubernetesError, NotFound, Unavailable
+from voicefleet_operator.model.manifest import MANAGED_BY, MANAGER
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.context import Again, Context
+from voicefleet_operator.reconcile.echoes import LATE, LOST, Echoes
+from voicefleet_operator.reconcile.inventory import Inventory
+from voicefleet_operator.reconcile.measured import Measured
 from voicefleet_operator.reconcile.observed import Unreadable, resource
 from voicefleet_operator.reconcile.relay_pool import reconcile_pool
 from voicefleet_operator.reconcile.scaling_policy import reconcile_policy
@@ -31,7 +36,12 @@ WORKERS: Final = 8
 """Objects that are looked at at the same time."""
 RESYNC: Final = 600.0
 """Seconds after which everything is looked at, whatever was seen."""
+RESYNC_LOOK: Final = 15.0
 FORBIDDEN_AGAIN: Final = 30.0
+STUCK: Final = 180.0
+"""Seconds without the end of a look; each has a few requests, and these have deadlines."""
+ANSWERS: Final = 30.0
+"""Seconds since the last answer after which the API server counts as absent."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +61,7 @@ class Controller:
         self,
         cluster: Cluster,
         here: Installation,
+        measured: Measured,
         *,
         clock: Callable[[], float] = time.time,
         namespaces: tuple[str, ...] = (),
@@ -64,10 +75,17 @@ class Controller:
             random=Random(),
             secret=secrets.token_bytes,
             wake=self.queue.add,
-            saw=self.seen,
+            saw=self._answered,
+            measured=measured,
             namespaces=namespaces,
         )
+        self._measured = measured
         self._leads = False
+        self._echoes = Echoes(time.monotonic)
+        self._relisted = time.monotonic()
+        self.queue.waited = measured.waits.observe
+        cluster.asked = lambda method, status: measured.requests.labels(method, status).inc()
+        measured.registry.register(Inventory(self.context.store, self.queue, lambda: self._leads))
 
     @property
     def leads(self) -> bool:
@@ -77,11 +95,13 @@ class Controller:
     def lead(self) -> None:
         """Act from now on: look at everything that was seen."""
         self._leads = True
+        self._measured.leads.set(1)
         self.look_at_all()
 
     def follow(self) -> None:
         """Another one acts."""
         self._leads = False
+        self._measured.leads.set(0)
         self.queue.clear()
 
     def look_at_all(self) -> None:
@@ -92,6 +112,28 @@ class Controller:
 
     def seen(self, document: Document, *, gone: bool = False) -> None:
         """A watch saw an object, or that it is gone."""
+        self._echoes.heard(document, gone)
+        self._take(document, gone)
+
+    def obstacles_to_life(self) -> list[str]:
+        """Why only a new process would help, if so."""
+        found = []
+        if (seconds := self.queue.stuck()) > STUCK:
+            found.append(f"no look has ended for {seconds:.0f} s, and some are due")
+        lost = self._echoes.missing(LOST)
+        if lost and time.monotonic() - self.context.cluster.answered_at < ANSWERS:
+            found.append(f"the watch of {lost[0][0]} does not tell what was written minutes ago")
+        return found
+
+    def _answered(self, document: Document) -> None:
+        """The API server answered with an object: known before any watch tells of it."""
+        known = self.context.store.get(*key_of(document))
+        fresh = known is None or known["metadata"].get("resourceVersion") != document["metadata"]["resourceVersion"]
+        if fresh and _is_watched(document):
+            self._echoes.wrote(document)
+        self._take(document, False)
+
+    def _take(self, document: Document, gone: bool) -> None:
         store = self.context.store
         key = key_of(document)
         if gone:
@@ -112,7 +154,8 @@ class Controller:
             tasks.create_task(self._resync())
 
     async def relist(self) -> None:
-        """Find out what went while no watch was looking."""
+        """Find out what came or went while no watch was looking."""
+        self._relisted = time.monotonic()
         for endpoint, selector in watched(self.context.here):
             before = {key_of(each) for each in self.context.store.all(endpoint.kind)}
             there: set[Key] = set()
@@ -120,7 +163,7 @@ class Controller:
                 for item in await self.context.cluster.list(endpoint, namespace, selector):
                     document = {**item, "apiVersion": endpoint.api_version, "kind": endpoint.kind}
                     there.add(key_of(document))
-                    self.seen(document)
+                    self._take(document, False)
             for key in sorted(before - there):  # what came since then is in no answer, and there all the same
                 if (left := self.context.store.get(*key)) is not None:
                     self.seen(left, gone=True)
@@ -174,6 +217,10 @@ class Controller:
         document = self.context.store.get(*key)
         if document is None or not self._leads:
             return
+        with self._measured.reconciles.labels(key[0]).time():
+            await self._try(key, document)
+
+    async def _try(self, key: Key, document: Document) -> None:
         try:
             try:
                 value = resource(document)
@@ -184,24 +231,28 @@ class Controller:
         except (Conflict, NotFound) as error:
             # Somebody was faster, or the store lags: the newest state is on its way, and a look at it decides anew.
             _log.debug("%s %s/%s: %s", *key, error)
-            self.queue.failed(key)
+            self._failed(key, error)
         except Unavailable as error:
             _log.warning("%s %s/%s: %s", *key, error)
-            self.queue.failed(key, error.retry_after or 0.0)
+            self._failed(key, error, error.retry_after or 0.0)
         except Forbidden as error:
             _log.error("%s %s/%s: the operator's role does not allow it: %s", *key, error)
-            self.queue.failed(key, FORBIDDEN_AGAIN)
+            self._failed(key, error, FORBIDDEN_AGAIN)
         except KubernetesError as error:
             _log.error("%s %s/%s: %s", *key, error)
-            self.queue.failed(key)
-        except Exception:
+            self._failed(key, error)
+        except Exception as error:
             # One object that we cannot handle must not stop the others.
             _log.exception("%s %s/%s: failed", *key)
-            self.queue.failed(key)
+            self._failed(key, error)
         else:
             self.queue.succeeded(key)
             if again is not None:
                 self.queue.add(key, max(again.after, 0.01))
+
+    def _failed(self, key: Key, error: Exception, at_least: float = 0.0) -> None:
+        self._measured.errors.labels(key[0], type(error).__name__).inc()
+        self.queue.failed(key, at_least)
 
     async def _unreadable(self, document: Document, message: str) -> None:
         """Say in the status what cannot be read; what runs goes on running."""
@@ -211,15 +262,25 @@ class Controller:
 
     async def _resync(self) -> None:
         while True:
-            await asyncio.sleep(RESYNC)
-            if self._leads:
-                try:
-                    await self.relist()
-                except KubernetesError as error:
-                    _log.warning("relist: %s", error)
-                self.look_at_all()
+            await asyncio.sleep(RESYNC_LOOK)
+            age = time.monotonic() - self._relisted
+            late = self._echoes.missing(LATE)
+            if not self._leads or not (age > RESYNC or (late and age > LATE)):
+                continue
+            if late:
+                _log.warning("no watch tells of %s %s/%s, which was written; all is read anew", *late[0])
+            try:
+                await self.relist()
+            except KubernetesError as error:
+                _log.warning("relist: %s", error)
+            self.look_at_all()
 
 
 def _least_spec(document: Document) -> Document:
     """A spec that can be read whatever stands there; only the status is written by it."""
     return {"fleetRef": "unreadable", "targetRef": {"name": "unreadable"}}
+
+
+def _is_watched(document: Document) -> bool:
+    labels = document["metadata"].get("labels") or {}
+    return document["kind"] in KINDS or labels.get(MANAGED_BY) == MANAGER or Label.FLEET in labels

@@ -38,6 +38,8 @@ async def reconcile_policy(context: Context, policy: Policy) -> Again | None:
         change = {"spec": {"replicas": decision.replicas}}
         await context.cluster.merge(CUSTOM[target.kind], target.namespace, target.name, change, "scale")
     able = _able(decision)
+    told = decision.reason if not policy.spec.dry_run else f"DryRun{decision.reason}"
+    context.measured.decisions.labels(target.kind, told).inc()
     await write_status(
         context,
         policy,

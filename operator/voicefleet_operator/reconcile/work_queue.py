@@ -22,6 +22,9 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
+        self.waited: Callable[[float], None] = lambda seconds: None
+        """Told how long each key was due before it was taken."""
+        self._last_done = clock()
 
     def add(self, key: Key, after: float = 0.0) -> None:
         """Have it looked at, at the latest after so many seconds."""
@@ -77,6 +80,7 @@ class WorkQueue:
                 heapq.heappop(self._heap)
                 del self._due[key]
                 self._active.add(key)
+                self.waited(now - at)
                 return key
             try:
                 async with asyncio.timeout(wait):
@@ -87,9 +91,22 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """It has been looked at."""
         self._active.discard(key)
+        self._last_done = self._clock()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    def lengths(self) -> tuple[int, int]:
+        """How many are due or being looked at, and how many will be due later."""
+        now = self._clock()
+        due = sum(at <= now for at in self._due.values())
+        return due + len(self._active), len(self._due) - due
+
+    def stuck(self) -> float:
+        """Seconds in which something was to be done and nothing was."""
+        now = self._clock()
+        begun = self._last_done if self._active else min(self._due.values(), default=now)
+        return max(0.0, now - max(begun, self._last_done))
 
     def __len__(self) -> int:
         return len(self._due) + len(self._active)

@@ -35,7 +35,8 @@ CONTROLLERS: Final = (
 )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -58,8 +59,8 @@ class ControlPlane:
     def __init__(self, programs: Programs, folder: Path) -> None:
         self.programs = programs
         self.folder = folder
-        self.port = _free_port()
-        self._etcd_port, self._peer_port = _free_port(), _free_port()
+        self.port = free_port()
+        self._etcd_port, self._peer_port = free_port(), free_port()
         self._token = secrets.token_hex(16)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         key = ec.generate_private_key(ec.SECP256R1())
@@ -140,7 +141,7 @@ class ControlPlane:
             f"--controllers={','.join(CONTROLLERS)}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
-            f"--secure-port={_free_port()}",
+            f"--secure-port={free_port()}",
             f"--cert-dir={self.folder / 'certificates'}",
             "--use-service-account-credentials=false",
             "--profiling=false",

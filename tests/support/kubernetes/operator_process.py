@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.facts import eventually
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.control_plane import ControlPlane, free_port
 
 START_SECONDS = 120.0
 PROJECT = Path(__file__).parents[3]
@@ -23,6 +25,7 @@ class OperatorProcess:
 
     def __init__(self, plane: ControlPlane, name: str, namespaces: Sequence[str] = (), lease: str = "") -> None:
         self.log = plane.log(name)
+        self.health = f"127.0.0.1:{free_port()}"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("VOICEFLEET_")}
         environment |= {
             "KUBECONFIG": str(allowed(plane, name, namespaces)),
@@ -31,6 +34,7 @@ class OperatorProcess:
             "VOICEFLEET_NAMESPACES": ",".join(namespaces),
             "VOICEFLEET_POD": name,
             "VOICEFLEET_LEASE": lease or name,
+            "VOICEFLEET_HEALTH_LISTEN": self.health,
         }
         with self.log.open("ab") as log:
             command = ("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "voicefleet_operator")
@@ -49,6 +53,14 @@ class OperatorProcess:
     async def says(self, words: str) -> None:
         """Wait until it has logged this."""
         await eventually(lambda: words in self.log.read_text(), f"the operator says {words}", START_SECONDS)
+
+    def asked(self, path: str) -> tuple[int, str]:
+        """What it answers to a kubelet or to Prometheus."""
+        try:
+            with urllib.request.urlopen(f"http://{self.health}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal and go on."""
