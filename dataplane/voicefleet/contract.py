@@ -241,6 +241,10 @@ class Metric:
     WORKER_MEMORY: Final = "voicefleet_worker_resident_memory_bytes"
     PACKETS_REFUSED: Final = "voicefleet_packets_refused"
 
+    # Relays, which the operator asks.
+    RELAY_PACKETS: Final = "voicefleet_relay_packets"
+    RELAY_FLOWS: Final = "voicefleet_relay_flows"
+
     # The operator.
     OPERATOR_LEADS: Final = "voicefleet_operator_leads"
     RECONCILE_SECONDS: Final = "voicefleet_operator_reconcile_seconds"

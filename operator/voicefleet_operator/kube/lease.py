@@ -21,7 +21,10 @@ DURATION: Final = 10.0
 """Seconds without a sign of life after which another one takes over."""
 GIVE_UP: Final = 7.0
 """Seconds without a renewal after which the holder stops to act; less than the duration, by more than a request."""
+RENEW: Final = 2.0
+"""Seconds between two renewals: one write each, and no read."""
 RETRY: Final = 1.0
+"""Seconds between two looks at somebody else's lease."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ class Leadership:
         self._seen: _Seen | None = None
         self._renewed = float("-inf")
         self._leads = False
+        self._held: Document | None = None
+        """The lease as the API server answered our last write."""
 
     @property
     def leads(self) -> bool:
@@ -63,7 +68,7 @@ class Leadership:
         try:
             while True:
                 await self._turn()
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RENEW if self._leads and self._held is not None else RETRY)
         finally:
             self._stop()
 
@@ -105,18 +110,20 @@ class Leadership:
 
     async def _take_or_renew(self) -> bool:
         """Whether the lease is ours now."""
-        try:
-            lease = await self._cluster.get(LEASE, self._namespace, self._name)
-        except NotFound:
-            return await self._make()
+        lease, self._held = self._held, None
+        if lease is None:
+            try:
+                lease = await self._cluster.get(LEASE, self._namespace, self._name)
+            except NotFound:
+                return await self._make()
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") != self._identity and not self._is_over(spec):
             return False
         changed = {**lease, "apiVersion": LEASE.api_version, "kind": LEASE.kind, "spec": self._spec(spec)}
         try:
-            await self._cluster.replace(changed)
+            self._held = await self._cluster.replace(changed)
         except Conflict:
-            return False
+            return False  # somebody has written it: it is read again before it counts as ours
         return True
 
     def _is_over(self, spec: Document) -> bool:

@@ -8,6 +8,7 @@ from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.model.ports import Refusal
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.measured import Measured
+from voicefleet_operator.reconcile.relays import Sample
 from voicefleet_operator.reconcile.store import Document, Key, Store
 
 PAUSED = "voicefleet.dev/paused"
@@ -43,6 +44,8 @@ class Context:
     """Those that the operator is responsible for; none means all."""
     counted: dict[Key, Counted] = field(default_factory=dict)
     """The last full count of the calls of a shard."""
+    carried: dict[Key, tuple[Sample | None, Sample]] = field(default_factory=dict)
+    """What the relays of a pool said last, and the time before."""
     autoscalers: dict[str, tuple[float, dict[tuple[str, str], str]]] = field(default_factory=dict)
     """What foreign autoscalers scale, by namespace, and when that was read."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)

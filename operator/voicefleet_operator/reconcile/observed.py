@@ -1,6 +1,6 @@
 """Custom resources as typed values, from documents as the API server gives them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -69,6 +69,17 @@ def shards_of(store: Store, fleet: Fleet) -> list[Shard]:
 def policies_of(store: Store, namespace: str) -> list[Policy]:
     """All readable policies of a namespace."""
     return [cast(Policy, each) for each in _readable(store, "ScalingPolicy", namespace)]
+
+
+def pods_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Document]:
+    """The pods with these labels that nobody has told to stop."""
+    return [
+        pod
+        for pod in store.all("Pod", namespace)
+        if (pod["metadata"].get("labels") or {}).items() >= labels.items()
+        and "deletionTimestamp" not in pod["metadata"]
+        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    ]
 
 
 def _find(store: Store, kind: str, namespace: str, name: str) -> Resource[Any, Any] | None:

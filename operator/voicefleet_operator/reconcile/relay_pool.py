@@ -9,10 +9,16 @@ from voicefleet_operator.model.relay_manifests import Advertised, advertised_add
 from voicefleet_operator.model.resources import Fleet, Pool
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
-from voicefleet_operator.reconcile.context import Again, Context, paused
-from voicefleet_operator.reconcile.observed import fleet_named
+from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
+from voicefleet_operator.reconcile.context import Again, Context
+from voicefleet_operator.reconcile.observed import pods_of
+from voicefleet_operator.reconcile.relays import Sample, ask
 from voicefleet_operator.reconcile.statuses import write_status
 
+COUNT_LOOK: Final = 3.0
+"""Seconds between two looks at what the relays carry."""
+SILENT_LOOK: Final = 6.0
+"""The same while a relay is silent, since each such look has to wait for it."""
 _PUBLIC_FIRST: Final = ("ExternalIP", "InternalIP")
 
 
@@ -20,23 +26,16 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     """One look at a pool."""
     if pool.deleting:
         return None  # its relays go with it, and drain as they go
-    fleet = fleet_named(context.store, pool.namespace, pool.spec.fleet_ref)
-    if fleet is None or fleet.deleting:
-        message = (
-            f"there is no VoiceFleet {pool.spec.fleet_ref} in namespace {pool.namespace}; create it, "
-            "or make a pool that refers to another"
-        )
-        await write_status(context, pool, [condition(ConditionType.READY, False, "FleetNotFound", message)])
+    fleet = await fleet_of(context, pool)
+    if fleet is None:
         return None
     port = _leased(fleet, pool)
     advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
     refused: list[str] = []
-    if paused(pool.annotations) or paused(fleet.annotations):
-        state = [condition(ConditionType.PAUSED, True, "Annotated", "remove voicefleet.dev/paused to go on")]
-    else:
-        state = []
-        if port is not None:
-            refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised))
+    state = by_hand(pool, fleet)
+    if not state and port is not None:
+        refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised))
+    carried = await _carried(context, pool)
     workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
     conditions = [*_conditions(context, pool, port, advertised, workload, refused), *state]
     await write_status(
@@ -48,8 +47,34 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
         selector=selector_text(pool_selector(pool)),
         port=port,
         addresses=advertised.first(port) if port is not None else (),
+        flows=carried.flows if carried is not None else 0,
+        load=min(100, 100 * carried.most_flows // pool.spec.limits.flows) if carried is not None else 0,
     )
-    return Again(10.0) if refused else None
+    if refused:
+        return Again(10.0)
+    if carried is None:
+        return None
+    return Again(COUNT_LOOK if carried.complete else SILENT_LOOK)
+
+
+async def _carried(context: Context, pool: Pool) -> Sample | None:
+    """What the pool's running relays carry; nothing while there are none."""
+    running = {
+        each["metadata"]["name"]: each["status"]["podIP"]
+        for each in pods_of(context.store, pool.namespace, pool_selector(pool))
+        if each.get("status", {}).get("phase") == "Running" and each["status"].get("podIP")
+    }
+    key = (pool.kind, pool.namespace, pool.name)
+    if not running:
+        context.carried.pop(key, None)
+        return None
+    before = context.carried.get(key)
+    # Another look may come at any moment; rates of less than a count's time would be noise.
+    if before is not None and context.clock() - before[1].at < COUNT_LOOK / 2:
+        return before[1]
+    sample = await ask(running, context.clock())
+    context.carried[key] = (before[1] if before is not None else None, sample)
+    return sample
 
 
 def _leased(fleet: Fleet, pool: Pool) -> int | None:

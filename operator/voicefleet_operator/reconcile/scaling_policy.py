@@ -118,6 +118,11 @@ async def _figures(context: Context, policy: Policy, target: Pool | Shard, now: 
     spec = policy.spec
     if not any((spec.free_sessions, spec.utilization, spec.packets_per_second, spec.flows)):
         return Figures(now, queried=queried)
+    if target.kind == "RelayPool":
+        before, last = context.carried.get((target.kind, target.namespace, target.name), (None, None))
+        if last is None or not last.complete:
+            return None
+        return Figures(last.at, packets=last.packets_per_second(before), flows=last.flows, queried=queried)
     if counted is None:
         return None
     return Figures(counted.at, room, calls=counted.calls, queried=queried)

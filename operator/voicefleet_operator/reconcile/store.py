@@ -19,7 +19,8 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[Key, Document] = {}
         self._owned: dict[str, set[Key]] = {}
-        self._kinds: dict[str, set[Key]] = {}
+        self._kinds: dict[str, dict[str, set[Key]]] = {}
+        """By kind and namespace."""
 
     def put(self, document: Document) -> bool:
         """An object as it is now; whether that is news."""
@@ -31,7 +32,7 @@ class Store:
                 return False
             self.drop(key)
         self._objects[key] = _lean(document)
-        self._kinds.setdefault(key[0], set()).add(key)
+        self._kinds.setdefault(key[0], {}).setdefault(key[1], set()).add(key)
         owner = owner_uid(document)
         if owner:
             self._owned.setdefault(owner, set()).add(key)
@@ -42,7 +43,10 @@ class Store:
         document = self._objects.pop(key, None)
         if document is None:
             return None
-        self._kinds[key[0]].discard(key)
+        namespaces = self._kinds[key[0]]
+        namespaces[key[1]].discard(key)
+        if not namespaces[key[1]]:
+            del namespaces[key[1]]
         owner = owner_uid(document)
         if owner:
             self._owned[owner].discard(key)
@@ -56,8 +60,9 @@ class Store:
 
     def all(self, kind: str, namespace: str | None = None) -> Iterator[Document]:
         """Objects of a kind, in the order of their names."""
-        for key in sorted(self._kinds.get(kind, ())):
-            if namespace is None or key[1] == namespace:
+        namespaces = self._kinds.get(kind, {})
+        for each in sorted(namespaces) if namespace is None else (namespace,):
+            for key in sorted(namespaces.get(each, ())):
                 yield self._objects[key]
 
     def owned(self, uid: str) -> Iterator[Document]:

@@ -14,8 +14,9 @@ from voicefleet_operator.model.resources import Fleet, Shard
 from voicefleet_operator.model.transceiver_manifests import transceiver_manifests
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
-from voicefleet_operator.reconcile.context import Again, Context, Counted, paused
-from voicefleet_operator.reconcile.observed import fleet_named
+from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
+from voicefleet_operator.reconcile.context import Again, Context, Counted
+from voicefleet_operator.reconcile.observed import pods_of
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
 from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_to_drain
@@ -31,25 +32,18 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     """One look at a shard."""
     if shard.deleting:
         return None  # its pods are told to stop, and drain as they do
-    fleet = fleet_named(context.store, shard.namespace, shard.spec.fleet_ref)
-    if fleet is None or fleet.deleting:
-        message = (
-            f"there is no VoiceFleet {shard.spec.fleet_ref} in namespace {shard.namespace}; create it, "
-            "or make a shard that refers to another"
-        )
-        await write_status(context, shard, [condition(ConditionType.READY, False, "FleetNotFound", message)])
+    fleet = await fleet_of(context, shard)
+    if fleet is None:
         return None
     deployment = context.store.get("Deployment", shard.namespace, transceiver_name(shard.name))
-    documents = _pods(context, shard)
+    documents = pods_of(context.store, shard.namespace, shard_selector(shard))
     calls = await _counts(context, fleet, documents)
     pods = [_state(each, calls.get(each["metadata"]["name"]), deployment) for each in documents]
     deployed = deployment["spec"].get("replicas", 1) if deployment is not None else shard.spec.replicas
     step = plan_drain(pods, shard.spec.replicas, deployed, shard.spec.drain.deadline, context.clock())
     refused: list[str] = []
-    state: list[Condition] = []
-    if paused(shard.annotations) or paused(fleet.annotations):
-        state = [condition(ConditionType.PAUSED, True, "Annotated", "remove voicefleet.dev/paused to go on")]
-    else:
+    state = by_hand(shard, fleet)
+    if not state:
         await _drain(context, fleet, shard, step, documents)
         refused = await bring_about(context, shard, transceiver_manifests(shard, fleet, context.here, step.replicas))
     workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)))
@@ -73,18 +67,6 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     if refused:
         return Again(10.0)
     return Again(COUNT_LOOK) if documents else None
-
-
-def _pods(context: Context, shard: Shard) -> list[Document]:
-    """The shard's pods that nobody has told to stop."""
-    labels = shard_selector(shard)
-    return [
-        pod
-        for pod in context.store.all("Pod", shard.namespace)
-        if (pod["metadata"].get("labels") or {}).items() >= labels.items()
-        and "deletionTimestamp" not in pod["metadata"]
-        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-    ]
 
 
 async def _counts(context: Context, fleet: Fleet, documents: list[Document]) -> dict[str, Calls | None]:

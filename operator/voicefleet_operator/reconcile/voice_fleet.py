@@ -10,7 +10,8 @@ from voicefleet_operator.model.resources import Fleet
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile import port_leases, secrets
 from voicefleet_operator.reconcile.applying import bring_about
-from voicefleet_operator.reconcile.context import Again, Context, paused
+from voicefleet_operator.reconcile.belonging import by_hand
+from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.observed import pools_of, shards_of
 from voicefleet_operator.reconcile.statuses import write_status
 
@@ -22,10 +23,9 @@ async def reconcile_fleet(context: Context, fleet: Fleet) -> Again | None:
     """One look at a fleet."""
     if fleet.deleting:
         return None  # what it owns goes with it; its pools and shards say that it is missing
-    if paused(fleet.annotations):
-        state = condition(ConditionType.PAUSED, True, "Annotated", "remove voicefleet.dev/paused to go on")
+    if state := by_hand(fleet, fleet):
         ready = next((each for each in fleet.status.conditions if each.type == ConditionType.READY), None)
-        await write_status(context, fleet, [*([ready] if ready else []), state])
+        await write_status(context, fleet, [*([ready] if ready else []), *state])
         return None
     made = await secrets.ensure(context, fleet)
     missing = await _missing_secrets(context, fleet)
@@ -79,6 +79,8 @@ async def _missing_secrets(context: Context, fleet: Fleet) -> list[str]:
         except NotFound:
             missing.append(f"there is no Secret {name} ({purpose}); create it in namespace {fleet.namespace}")
             continue
+        if key is None and not secret.get("data"):
+            missing.append(f"the Secret {name} is empty ({purpose}); add one")
         if key is not None and key not in (secret.get("data") or {}):
             missing.append(f"the Secret {name} has no key {key} ({purpose}); add it")
     return missing

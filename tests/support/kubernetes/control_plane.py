@@ -61,14 +61,15 @@ class ControlPlane:
         self.folder = folder
         self.port = free_port()
         self._etcd_port, self._peer_port = free_port(), free_port()
-        self._token = secrets.token_hex(16)
+        self.token = secrets.token_hex(16)
+        """The administrator's."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (folder / "sa.key").write_bytes(pem)
-        (folder / "tokens.csv").write_text(f'{self._token},tester,tester,"system:masters"\n')
+        (folder / "tokens.csv").write_text(f'{self.token},tester,tester,"system:masters"\n')
         (folder / "audit.yaml").write_text(_AUDIT)
-        self.kubeconfig = self.make_kubeconfig("admin", self._token)
+        self.kubeconfig = self.make_kubeconfig("admin", self.token)
 
     @property
     def audit_log(self) -> Path:
@@ -132,7 +133,7 @@ class ControlPlane:
                 self._must_run("kube-apiserver")
                 await asyncio.sleep(0.05)
 
-    def start_controllers(self) -> None:
+    def start_controllers(self, *options: str) -> None:
         """What makes pods of Deployments, and removes objects whose owner is gone."""
         self._run(
             "kube-controller-manager",
@@ -145,6 +146,7 @@ class ControlPlane:
             f"--cert-dir={self.folder / 'certificates'}",
             "--use-service-account-credentials=false",
             "--profiling=false",
+            *options,
         )
 
     async def stop_api_server(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -207,7 +209,7 @@ class ControlPlane:
     def _ready(self) -> bool:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self._token}"})
+        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"})
         try:
             with urllib.request.urlopen(request, timeout=2, context=context) as answer:
                 return bool(answer.status == 200)

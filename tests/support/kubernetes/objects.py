@@ -70,7 +70,7 @@ class Namespace:
 
     async def run_pods(self) -> None:
         """As a scheduler and kubelets would: all pods that Deployments want start and are ready."""
-        await self.until(self._run_new_pods, "all pods are ready")
+        await self.until(self.run_new_pods, "all pods are ready")
 
     def run_pod(self, name: str, address: str = "10.244.0.9") -> None:
         """One pod starts at this address and is ready."""
@@ -89,7 +89,8 @@ class Namespace:
             if each["metadata"]["labels"].items() >= wanted.items() and "deletionTimestamp" not in each["metadata"]
         ]
 
-    def _run_new_pods(self) -> bool:
+    def run_new_pods(self) -> bool:
+        """Start the pods that are new; whether all that are wanted are ready."""
         for pod in self.all("pods"):
             if pod["status"].get("phase") != "Running":
                 self.run_pod(pod["metadata"]["name"])

@@ -23,13 +23,20 @@ ROLES = PROJECT / "rbac"
 class OperatorProcess:
     """One operator, responsible for some namespaces or for all; it may do what its roles allow, and nothing else."""
 
-    def __init__(self, plane: ControlPlane, name: str, namespaces: Sequence[str] = (), lease: str = "") -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        name: str,
+        namespaces: Sequence[str] = (),
+        lease: str = "",
+        module: str = "voicefleet_operator",
+    ) -> None:
         self.log = plane.log(name)
         self.health = f"127.0.0.1:{free_port()}"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("VOICEFLEET_")}
         environment |= {
             "KUBECONFIG": str(allowed(plane, name, namespaces)),
-            "PYTHONPATH": os.pathsep.join((str(PROJECT / "operator"), str(PROJECT / "dataplane"))),
+            "PYTHONPATH": os.pathsep.join((str(PROJECT / "operator"), str(PROJECT / "dataplane"), str(PROJECT))),
             "VOICEFLEET_IMAGE": "registry.example/voicefleet:0.1.0",
             "VOICEFLEET_NAMESPACES": ",".join(namespaces),
             "VOICEFLEET_POD": name,
@@ -37,7 +44,7 @@ class OperatorProcess:
             "VOICEFLEET_HEALTH_LISTEN": self.health,
         }
         with self.log.open("ab") as log:
-            command = ("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "voicefleet_operator")
+            command = ("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", module)
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     @property
@@ -112,10 +119,14 @@ def _binding(kind: str, account: str, home: str, role_kind: str, role: str, name
 
 @asynccontextmanager
 async def operator_process(
-    plane: ControlPlane, name: str = "operator", namespaces: Sequence[str] = (), lease: str = ""
+    plane: ControlPlane,
+    name: str = "operator",
+    namespaces: Sequence[str] = (),
+    lease: str = "",
+    module: str = "voicefleet_operator",
 ) -> AsyncIterator[OperatorProcess]:
     """A running operator that is ended with the context."""
-    process = OperatorProcess(plane, name, namespaces, lease)
+    process = OperatorProcess(plane, name, namespaces, lease, module)
     try:
         yield process
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from voicefleet.contract import Metric
 from voicefleet.core.relay.counters import Counters, Drop
 from voicefleet.core.relay.fast_path import FastPath, Refused
 from voicefleet.core.relay.forwarder import Forwarder
@@ -10,10 +11,10 @@ from voicefleet.observability.shared_counters import Kind, Layout, Series
 from voicefleet.services.relay.ice_tcp import IceTcp
 from voicefleet.services.relay.packet_loop import Turns
 
-_PACKETS: Final = "voicefleet_relay_packets"
+_PACKETS: Final = Metric.RELAY_PACKETS
 _BYTES: Final = "voicefleet_relay_bytes"
 _DROPS: Final = "voicefleet_relay_dropped_packets"
-FLOWS: Final = "voicefleet_relay_flows"
+FLOWS: Final = Metric.RELAY_FLOWS
 KERNEL_FLOWS: Final = "voicefleet_relay_kernel_flows"
 _REFUSED: Final = "voicefleet_relay_kernel_refused_flows"
 _EVENTS: Final = "voicefleet_relay_events"
