@@ -193,8 +193,8 @@ class Controller:
                 self._add(key_of(pool))
         elif kind == "Pod":
             labels = document["metadata"].get("labels") or {}
-            if pool := labels.get(Label.POOL):
-                self._add(("RelayPool", namespace, pool))
+            if relays_of := labels.get(Label.POOL):
+                self._add(("RelayPool", namespace, relays_of))
             if shard := labels.get("voicefleet.dev/shard"):
                 self._add(("TransceiverShard", namespace, shard))
         else:

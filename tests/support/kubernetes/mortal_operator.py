@@ -41,7 +41,7 @@ def _live() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    Cluster._ask = mortal  # type: ignore[method-assign,assignment]
+    Cluster._ask = mortal  # type: ignore[method-assign]
     asyncio.run(operate(read(dict(os.environ))))
     os._exit(0)
 
