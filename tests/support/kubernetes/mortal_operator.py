@@ -14,7 +14,6 @@ from typing import Any
 
 from voicefleet_operator.__main__ import operate
 from voicefleet_operator.kube.cluster import Cluster
-from voicefleet_operator.reconcile import controller
 from voicefleet_operator.settings import read
 
 _PR_SET_PDEATHSIG = 1
@@ -34,7 +33,6 @@ def main() -> None:
 
 def _live() -> None:
     original = Cluster._ask
-    controller.WORKERS = 1  # type: ignore[misc]  # one after the other, so that no write hides behind another one's death
 
     async def mortal(self: Cluster, method: str, path: str, *arguments: Any, **more: Any) -> Any:
         answer = await original(self, method, path, *arguments, **more)
