@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import av
-from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 
 from tests.support.facts import DEADLINE
@@ -21,27 +21,36 @@ class _Speech(AudioStreamTrack):
     def __init__(self, says: Callable[[], Says]) -> None:
         super().__init__()
         self._says = says
+        self.speaks = True
+        self.spoken = 0.0
         self._sent = 0
 
     async def recv(self) -> av.AudioFrame:
         silent = await super().recv()
         assert isinstance(silent, av.AudioFrame)
         frame = av.AudioFrame(format="s16", layout="mono", samples=silent.samples)
-        frame.planes[0].update(self._says()(self._sent, silent.samples, silent.sample_rate))
+        said = self._says()(self._sent, silent.samples, silent.sample_rate)
+        self.spoken += silent.samples / silent.sample_rate if self.speaks else 0.0
+        frame.planes[0].update(said if self.speaks else bytes(len(said)))
         frame.sample_rate, frame.pts, frame.time_base = silent.sample_rate, silent.pts, silent.time_base
         self._sent += silent.samples
         return frame
 
 
 class AiortcCaller:
-    """One call. `heard` grows with what comes back, in 48 kHz mono."""
+    """One call. `heard` grows with what comes back, mono, in `rate`: 48 kHz, but 8 kHz for G.711."""
 
-    def __init__(self, frequency: float = 440.0, channel: str | None = "oai-events") -> None:
+    def __init__(self, frequency: float = 440.0, channel: str | None = "oai-events", codec: str | None = None) -> None:
         self.frequency = frequency
+        self.rate = 8_000 if codec in ("PCMU", "PCMA") else 48_000
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.says: Says = partial(tone, frequency)
         """May be exchanged while it talks."""
-        self.peer.addTrack(_Speech(lambda: self.says))
+        self._microphone = _Speech(lambda: self.says)
+        self.peer.addTrack(self._microphone)
+        if codec is not None:
+            known = RTCRtpSender.getCapabilities("audio").codecs
+            self.peer.getTransceivers()[0].setCodecPreferences([each for each in known if each.name == codec])
         self.heard = array("h")
         self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.open = asyncio.Event()
@@ -53,6 +62,20 @@ class AiortcCaller:
         self._changed = asyncio.Event()
         self.peer.on("connectionstatechange", self._changed.set)
         self.peer.on("track", self._record)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the tone is being said; silence otherwise."""
+        return self._microphone.speaks
+
+    @speaks.setter
+    def speaks(self, speaks: bool) -> None:
+        self._microphone.speaks = speaks
+
+    @property
+    def spoken(self) -> float:
+        """Seconds of the tone that were said."""
+        return self._microphone.spoken
 
     async def offer(self) -> str:
         """The offer's text."""
@@ -111,9 +134,11 @@ class AiortcCaller:
 
 
 @asynccontextmanager
-async def aiortc_caller(frequency: float = 440.0, channel: str | None = "oai-events") -> AsyncIterator[AiortcCaller]:
+async def aiortc_caller(
+    frequency: float = 440.0, channel: str | None = "oai-events", codec: str | None = None
+) -> AsyncIterator[AiortcCaller]:
     """A caller that hangs up at the end."""
-    caller = AiortcCaller(frequency, channel)
+    caller = AiortcCaller(frequency, channel, codec)
     try:
         yield caller
     finally:

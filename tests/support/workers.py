@@ -8,7 +8,7 @@ from functools import cache
 from socket import socket
 
 from voicefleet.agents.echo import EchoAgent
-from voicefleet.agents.link import Agent
+from voicefleet.agents.link import Agent, Asked
 from voicefleet.agents.parrot import Parrot
 from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.transceiver.admission import AdmissionLimits
@@ -29,10 +29,14 @@ def identity() -> DtlsIdentity:
 
 @asynccontextmanager
 async def direct_worker(
-    capacity: int = 10, generation: int = 1, agent: Callable[[], Agent] = EchoAgent, host: str = "127.0.0.1"
+    capacity: int = 10,
+    generation: int = 1,
+    agent: Callable[[], Agent] = EchoAgent,
+    host: str = "127.0.0.1",
+    link: Callable[[Asked], Agent] | None = None,
 ) -> AsyncIterator[Worker]:
-    """A running worker; it passes back what it hears, unless it has another agent."""
-    async with _running(capacity, generation, agent, udp_socket((host, 0))) as worker:
+    """A running worker; it passes back what it hears, unless it has another agent, or a `link` for a session."""
+    async with _running(capacity, generation, agent, udp_socket((host, 0)), link) as worker:
         yield worker
 
 
@@ -45,7 +49,11 @@ async def relayed_worker() -> AsyncIterator[Worker]:
 
 @asynccontextmanager
 async def _running(
-    capacity: int, generation: int, agent: Callable[[], Agent], direct: socket | None
+    capacity: int,
+    generation: int,
+    agent: Callable[[], Agent],
+    direct: socket | None,
+    link: Callable[[Asked], Agent] | None = None,
 ) -> AsyncIterator[Worker]:
     worker = Worker(
         hop=udp_socket(("127.0.0.1", 0)),
@@ -55,7 +63,9 @@ async def _running(
         ring=lambda: RING,
         clock=time.time,
         identity=identity,
-        agent=lambda asked: agent() if asked.door is Door.WEBRTC else Parrot(asked.door, asked.config),
+        agent=link
+        if link is not None
+        else lambda asked: agent() if asked.door is Door.WEBRTC else Parrot(asked.door, asked.config),
         generation=generation,
     )
     worker.start()

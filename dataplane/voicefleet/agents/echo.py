@@ -41,6 +41,9 @@ class PcmEchoAgent:
         self.pcm_rate: int | None = rate
         self._voice: Voice | None = None
 
+    async def attend(self, voice: Voice) -> None:
+        """There is nothing to prepare."""
+
     async def run(self, voice: Voice) -> str:
         """Echo until the caller hangs up."""
         self._voice = voice

@@ -54,7 +54,8 @@ class Voice(Protocol):
         ...
 
     def say(self, audio: bytes) -> bool:
-        """Queue audio: PCM of any length at the link's rate, or one encoded frame; it leaves at its pace.
+        """Queue audio: PCM of any length at the link's rate, one encoded frame, or whole frames of G.711 of 20 ms each;
+        it leaves at its pace.
 
         False when a minute waits already; then it was not taken.
         """
@@ -86,7 +87,15 @@ class AgentLink(Protocol):
 
     @property
     def pcm_rate(self) -> int | None:
-        """Samples a second of the PCM that it wants and says; None for frames as the caller encodes them."""
+        """Samples a second of the PCM that it wants and says; None for frames as the caller encodes them.
+
+        Asked for when audio begins, some round trips after `attend`.
+        """
+        ...
+
+    async def attend(self, voice: Voice) -> None:
+        """Beside `run`, but from the moment at which the call was taken, while its network is still being set up:
+        what takes time, such as a connection to a model, begins here. Cancelled when the call ends."""
         ...
 
     async def run(self, voice: Voice) -> str:

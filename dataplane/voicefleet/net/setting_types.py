@@ -169,6 +169,15 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _web_socket_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError("whose scheme is not ws or wss")
+    if not parts.hostname:
+        raise ValueError("which names no host")
+    return value
+
+
 Address = Annotated[
     HostPort, PlainValidator(parse_host_port), Allowed("host:port such as 0.0.0.0:8088, [::]:8088 or :8088")
 ]
@@ -193,3 +202,5 @@ RedisUrl = Annotated[
     Allowed("a URL such as redis://:password@host:6379/0, rediss://..., or redis+sentinel://host:26379/master/0"),
 ]
 """A Redis server or its sentinels; secret, since it may hold a password."""
+WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url), Allowed("a URL such as wss://model.example/v1/realtime")]
+"""A WebSocket server."""

@@ -33,6 +33,9 @@ class ScriptedAgent:
         self.messages: list[tuple[str, str | bytes]] = []
         self.cancelled = False
 
+    async def attend(self, voice: Voice) -> None:
+        pass
+
     async def run(self, voice: Voice) -> str:
         self.voice.set_result(voice)
         try:

@@ -20,6 +20,8 @@ class Coding:
     silence: bytes
     """20 ms of it."""
     robustness: quality.CodecRobustness
+    frame: int = 0
+    """Octets of 20 ms, where what is encoded can be cut anywhere; 0 where each packet is one piece."""
 
 
 def _never(payload: bytes) -> bool:
@@ -29,8 +31,8 @@ def _never(payload: bytes) -> bool:
 OPUS: Final = Coding(
     "opus", opus_packet.CLOCK_RATE, opus_packet.samples, opus_packet.is_pause, opus_packet.SILENCE, quality.OPUS
 )
-PCMU: Final = Coding("PCMU", g711.CLOCK_RATE, len, _never, bytes((g711.Law.MU.value,)) * 160, quality.G711)
-PCMA: Final = Coding("PCMA", g711.CLOCK_RATE, len, _never, bytes((g711.Law.A.value,)) * 160, quality.G711)
+PCMU: Final = Coding("PCMU", g711.CLOCK_RATE, len, _never, bytes((g711.Law.MU.value,)) * 160, quality.G711, 160)
+PCMA: Final = Coding("PCMA", g711.CLOCK_RATE, len, _never, bytes((g711.Law.A.value,)) * 160, quality.G711, 160)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,11 @@ class AudioStream:
         return keys
 
     def say(self, payload: bytes, now: float) -> bool:
-        """Queue an encoded frame; false when 60 s are waiting already, and then it was not taken."""
+        """Queue an encoded frame, or several of a coding that can be cut; false when 60 s are waiting already, and then
+        it was not taken."""
+        cut = self._terms.coding.frame
+        if cut and len(payload) > cut:
+            return all(self.say(payload[at : at + cut], now) for at in range(0, len(payload), cut))
         samples = self._terms.coding.samples_of(payload)
         if not samples:
             raise ValueError(f"not a frame of {self._terms.coding.name}: {payload[:8].hex()}")

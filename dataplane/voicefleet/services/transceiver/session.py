@@ -31,7 +31,7 @@ from voicefleet.net.pcm_port import PcmFrame, PcmPort, codec
 from voicefleet.net.sctp_adapter import EVENTS, Sent
 from voicefleet.net.srtp import Srtp
 from voicefleet.observability import logs
-from voicefleet.services.transceiver.data_channels import DataChannels
+from voicefleet.services.transceiver.data_channels import LAST_WORD, DataChannels
 from voicefleet.services.transceiver.events import CallEvents
 from voicefleet.services.transceiver.handshake import Handshake
 from voicefleet.services.transceiver.inbox import Inbox
@@ -110,6 +110,11 @@ class Session:
         self._over = asyncio.Event()
         self.events = CallEvents(budget, lambda event: self.tell(EVENTS, event), on_turn)
         self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
+
+    def begin(self) -> None:
+        """The call was taken."""
+        if self._link is not None:
+            self._run(self._attend(self._link))
 
     # What the media loop tells (media_leg.OtherHalf).
 
@@ -361,14 +366,30 @@ class Session:
         reason = await channels.run(port, largest)
         logs.for_session(__name__, self.call_id).info("data channels ended", reason=reason)
 
+    async def _attend(self, link: AgentLink) -> None:
+        try:
+            await link.attend(self)
+        except Exception as error:
+            self._agent_failed(error)
+
     async def _serve_agent(self, link: AgentLink) -> None:
         try:
             reason = await link.run(self)
         except Exception as error:
             self._agent_failed(error)
         else:
-            self.say_goodbye(reason)
+            await self._take_leave(reason)
             self.end(EndCause.AGENT_LEFT, reason)
+
+    async def _take_leave(self, reason: str) -> None:
+        """Say goodbye, and leave the client a moment to take it with all that was said before."""
+        self.say_goodbye(reason)
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                while not self.delivered:  # noqa: ASYNC110 - acknowledgements have no event in aiortc
+                    await asyncio.sleep(LAST_WORD / 50)
+        except TimeoutError:
+            pass  # it was told as well as could be
 
     def _tell_agent(self, method: Callable[..., None], *arguments: Any) -> None:
         if self.cause is None:

@@ -10,7 +10,7 @@ from voicefleet.contract import Port
 from voicefleet.core.turns.budget import Budget
 from voicefleet.net.cpu_quota import usable_cores
 from voicefleet.net.service_settings import ServiceSettings
-from voicefleet.net.setting_types import Address, Duration, HostPort
+from voicefleet.net.setting_types import Address, Duration, ExistingFile, HostPort, WebSocketUrl
 
 
 class TransceiverSettings(ServiceSettings):
@@ -35,9 +35,26 @@ class TransceiverSettings(ServiceSettings):
     """The fleet's certificate as `tls.crt` and `tls.key`."""
     drain_deadline: Duration = 1800.0
     """How long live calls go on after SIGTERM."""
-    agent: Literal["echo", "pcm-echo"] = "echo"
+    agent: Literal["echo", "pcm-echo", "realtime"] = "echo"
     """What callers talk to: `echo` says the caller's own frames back, turn by turn to whoever speaks the Realtime
-    protocol; `pcm-echo` decodes and encodes them."""
+    protocol; `pcm-echo` decodes and encodes them; `realtime` is a model server that speaks that protocol."""
+    realtime_url: tuple[WebSocketUrl, ...] = ()
+    """Where model servers listen; the next one is used when those before it are full or do not answer."""
+    realtime_model: Annotated[str, Field(max_length=253)] = ""
+    """The model to ask for, when the caller names none."""
+    realtime_key_file: ExistingFile | None = None
+    """The key that the model servers want, as a Secret mounts it; read again when it changes."""
+    realtime_headers: dict[str, str] = Field(default={})
+    """More headers for the model servers."""
+    realtime_calls: Annotated[int | None, Field(ge=1)] = None
+    """Calls that this pod has with one model server at a time, shared out evenly among its workers."""
+    realtime_calls_per_minute: Annotated[int | None, Field(ge=1)] = None
+    """New calls that it brings to one model server in a minute, shared out likewise."""
+    realtime_telephone: bool = True
+    """Whether the models take G.711; a caller who speaks it is passed through then."""
+    realtime_interruption: Literal["model", "ear"] = "model"
+    """Who notices that a caller speaks over the model: the model, which tells us, or our own ear as well, which is
+    quicker and hears coughs too."""
 
     turn_budget_microphone: Duration = 0.04
     """What a turn may spend from the caller's mouth to here. A stage over its budget is named, told and counted."""
@@ -54,6 +71,12 @@ class TransceiverSettings(ServiceSettings):
     def _reachable(self) -> "TransceiverSettings":
         if not self.pod_address and ip_address(self.hop_listen.host).is_unspecified:
             raise ValueError("VOICEFLEET_POD_ADDRESS is not set; it is needed when VOICEFLEET_HOP_LISTEN is a wildcard")
+        return self
+
+    @model_validator(mode="after")
+    def _model_server(self) -> "TransceiverSettings":
+        if self.agent == "realtime" and not self.realtime_url:
+            raise ValueError("VOICEFLEET_REALTIME_URL is not set; it is needed when VOICEFLEET_AGENT is realtime")
         return self
 
     @property

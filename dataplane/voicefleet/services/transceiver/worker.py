@@ -196,6 +196,7 @@ class Worker:
         self.created += 1
         self.empty.clear()
         self.media.post(lambda now: self._open(session.leg))
+        session.begin()
         session.answered_at = asyncio.get_running_loop().time()
         logs.for_session(__name__, session.call_id).info("call created", calls=self.calls)
         return Created(session.call_id, answer)

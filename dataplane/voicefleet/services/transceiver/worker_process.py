@@ -48,6 +48,7 @@ class WorkerProcess:
         self._certificate = WatchedFile(settings.certificate_directory, DtlsIdentity.load, "certificate")
         self._budget = settings.turn_budget
         self._ring = AcceptedRing(self._keys, time.time)
+        self._choice = agent_choice(settings)
         self._worker = Worker(
             hop=hop,
             hop_address=settings.hop_address,
@@ -56,7 +57,7 @@ class WorkerProcess:
             ring=self._ring,
             clock=time.time,
             identity=lambda: self._certificate.value,
-            agent=agent_choice(settings),
+            agent=self._choice.agent,
             generation=generation,
             on_turn=self._pulse,
             on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
@@ -71,10 +72,8 @@ class WorkerProcess:
         """Serve until the worker was stopped, or the pod's process is gone."""
         self._channel = await WorkerChannel.open(end, self._answer, lambda _kind, _fields: None)
         reading = asyncio.create_task(self._channel.run())
-        following = [
-            asyncio.create_task(_follow(self._keys)),
-            asyncio.create_task(_follow(self._certificate)),
-        ]
+        files: tuple[WatchedFile[Any], ...] = (self._keys, self._certificate, *self._choice.files)
+        following = [asyncio.create_task(_follow(file)) for file in files]
         self._worker.start()
         async with health.served(internal_api(WorkerCalls(self._worker), self._ring), "", 0, sockets):
             try:
@@ -86,6 +85,7 @@ class WorkerProcess:
                     task.cancel()
                 self._channel.close()
                 await self._worker.stop("the pod's process is gone")
+                await self._choice.close()
 
     async def _answer(self, kind: str, fields: list[Any]) -> Any:
         return await remote_calls.answer(self._worker, kind, fields)

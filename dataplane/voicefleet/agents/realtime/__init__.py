@@ -1,0 +1,1 @@
+"""The link to a model server that speaks the OpenAI Realtime protocol over WebSocket."""

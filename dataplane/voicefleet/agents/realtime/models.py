@@ -1,0 +1,153 @@
+"""The model servers of a worker: which is free, how it is reached, and with what key. Shared by all of its calls."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import aiohttp
+
+from voicefleet.agents.realtime.model_socket import ModelSocket
+from voicefleet.core.media.coding import PCMA, PCMU, Coding
+from voicefleet.core.model.endpoints import Busy, Endpoint, Endpoints, Limits
+from voicefleet.observability import logs
+
+CONNECT: Final = 5.0
+"""Seconds for one try: name look-up, TLS and the handshake around the world and back."""
+HEARTBEAT: Final = 15.0
+"""Seconds between pings; a model that answers none for half as long is lost."""
+PCM_RATE: Final = 24_000
+_TELEPHONE: Final = {PCMU.name: "audio/pcmu", PCMA.name: "audio/pcma"}
+
+
+class NoModel(Exception):
+    """No model server is free, or none answers; the message says why, and what the caller may be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What an operator says about the models."""
+
+    urls: Sequence[str]
+    model: str = ""
+    """For sessions that name none."""
+    headers: Mapping[str, str] | None = None
+    limits: Limits = field(default_factory=Limits)
+    """Of each server, for this worker."""
+    telephone: bool = True
+    """Whether the models take G.711: a caller who speaks it is passed through then."""
+    own_ear: bool = False
+    """Whether this side decides that a caller interrupts, and not the model."""
+
+
+class Models:
+    """Belongs to the event loop that its first connection is made on."""
+
+    def __init__(self, plan: ModelPlan, key: Callable[[], str | None] = lambda: None) -> None:
+        self.plan = plan
+        self.events: Counter[str] = Counter()
+        """What happened, for metrics."""
+        self._key = key
+        self._random = random.Random()
+        self.endpoints = Endpoints([Endpoint(url, plan.limits) for url in plan.urls], self._random)
+        self._http: aiohttp.ClientSession | None = None
+
+    def audio_format(self, coding: Coding | None) -> dict[str, Any]:
+        """The format that a call's sound goes to the model in, as the protocol writes it."""
+        name = _TELEPHONE.get(coding.name) if coding is not None and self.plan.telephone else None
+        return {"type": name} if name is not None else {"type": "audio/pcm", "rate": PCM_RATE}
+
+    async def connect(self, config: Mapping[str, Any], until: float) -> ModelSocket:
+        """A connection for a session with that configuration; raises `NoModel` by then (of the loop's clock)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            place = self.endpoints.take(now)
+            if isinstance(place, Busy):
+                if now + place.wait > until:
+                    self.events["refused"] += 1
+                    raise NoModel(place.why)
+                await asyncio.sleep(place.wait * self._random.uniform(1.0, 1.2))
+                continue
+            socket = await self._try(place, config, loop)
+            if socket is not None:
+                return socket
+
+    def answered(self, socket: ModelSocket) -> None:
+        """There is a session on this connection."""
+        self.events["connected"] += 1
+        self.endpoints.answered(self._endpoint(socket))
+
+    def lost(self, socket: ModelSocket) -> None:
+        """The connection broke."""
+        self.events["lost"] += 1
+        why = f"the model server ended the connection ({socket.end})"
+        self.endpoints.failed(self._endpoint(socket), why, asyncio.get_running_loop().time())
+
+    async def close(self) -> None:
+        """Nothing is connected afterwards."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    def _endpoint(self, socket: ModelSocket) -> Endpoint:
+        return next(endpoint for endpoint in self.endpoints.all if endpoint.url == socket.url)
+
+    async def _try(
+        self, place: Endpoint, config: Mapping[str, Any], loop: asyncio.AbstractEventLoop
+    ) -> ModelSocket | None:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None), connector=aiohttp.TCPConnector(limit=0)
+            )
+        rest, taken = None, True
+        try:
+            async with asyncio.timeout(CONNECT):
+                socket = await self._http.ws_connect(
+                    address(place.url, config, self.plan.model),
+                    headers=self._headers(),
+                    heartbeat=HEARTBEAT,
+                    max_msg_size=0,
+                    decode_text=False,
+                )
+            taken = False
+        except aiohttp.WSServerHandshakeError as error:
+            why = f"the model server answered {error.status}"
+            asked = error.headers.get("Retry-After", "") if error.headers is not None else ""
+            rest = float(asked) if asked.isascii() and asked.isdigit() else None
+        except TimeoutError:
+            why = "the model server does not answer"
+        except (aiohttp.ClientError, OSError) as error:
+            why = f"the model server can't be reached ({type(error).__name__})"
+        else:
+            return ModelSocket(socket, place.url, lambda: self.endpoints.leave(place))
+        finally:
+            if taken:
+                self.endpoints.leave(place)
+        self.events["failed"] += 1
+        self.endpoints.failed(place, why, loop.time(), rest)
+        logs.logger(__name__).warning("no model connection", url=place.url, why=why, failures=place.failures)
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        headers = dict(self.plan.headers or {})
+        key = self._key()
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        return headers
+
+
+def address(url: str, config: Mapping[str, Any], model: str) -> str:
+    """Where a session of this configuration is opened."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if config.get("type") == "transcription":
+        query["intent"] = "transcription"
+    else:
+        asked = config.get("model") or model
+        if asked:
+            query["model"] = str(asked)
+    return urlunsplit(parts._replace(query=urlencode(query)))
