@@ -1,0 +1,232 @@
+"""A user's class as the agent of real calls: the examples, and agents that block, leak, raise and exit."""
+
+import asyncio
+import json
+from array import array
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
+from tests.support.facts import DEADLINE, eventually
+from tests.support.python_agents import nursery
+from tests.support.spoken_audio import speech
+from tests.support.tiers import SPEECH
+from tests.support.workers import direct_worker
+from voicefleet.agents.python.link import PythonLink
+from voicefleet.agents.python.nursery import AgentCode, NotReady, Nursery
+from voicefleet.services.transceiver.record import EndCause
+from voicefleet.services.transceiver.worker import Worker
+
+MEGA = 1024 * 1024
+BAD = '''
+import os, time
+from voicefleet.agents.python import VoiceAgent
+
+class Bad(VoiceAgent):
+    """Hums, and does on an event what the event says."""
+    async def on_start(self):
+        self.tell({"type": "pid", "pid": os.getpid()})
+    async def on_event(self, event):
+        match event["type"]:
+            case "block":
+                time.sleep(3600)
+            case "leak":
+                self.kept = []
+                while True:
+                    self.kept.append(bytearray(1024 * 1024))
+            case "raise":
+                raise RuntimeError("as it was told")
+            case "exit":
+                os._exit(7)
+            case "ping":
+                self.tell({"type": "pong"})
+'''
+
+
+def silent(_first: int, samples: int, _rate: int) -> bytes:
+    return bytes(2 * samples)
+
+
+async def call(worker: Worker, caller: AiortcCaller) -> str:
+    """A call that is up, with its data channel; its id."""
+    created = worker.create(await caller.offer(), {}, [])
+    await caller.answer(created.answer)
+    async with asyncio.timeout(DEADLINE):
+        await caller.open.wait()
+    return created.call_id
+
+
+async def told(caller: AiortcCaller, kind: str) -> dict[str, Any]:
+    """The next event of a kind."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            event: dict[str, Any] = json.loads(await caller.messages.get())
+            if event["type"] == kind:
+                return event
+
+
+def tell(caller: AiortcCaller, kind: str) -> None:
+    assert caller.channel is not None
+    caller.channel.send(json.dumps({"type": kind}))
+
+
+async def test_the_smallest_agent_hums_at_its_pace() -> None:
+    async with (
+        nursery("tone:Tone") as agents,
+        direct_worker(agent=lambda: PythonLink(agents)) as worker,
+        aiortc_caller() as caller,
+    ):
+        caller.says = silent
+        await call(worker, caller)
+        await caller.hears_its_tone()  # of the same 440 Hz
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_parrot_takes_turns_and_is_quiet_when_it_is_spoken_to() -> None:
+    words = array("h", speech(2.0, 48000))
+
+    class Speaker:
+        def __init__(self) -> None:
+            self.begun: int | None = None
+            self.talks = False
+
+        def __call__(self, first: int, samples: int, _rate: int) -> bytes:
+            if not self.talks:
+                self.begun = None
+                return bytes(2 * samples)
+            if self.begun is None:
+                self.begun = first
+            at = (first - self.begun) % len(words)
+            piece = words[at : at + samples]
+            return (piece + array("h", bytes(2 * (samples - len(piece))))).tobytes()
+
+    speaker = Speaker()
+    async with (
+        nursery("parrot:Parrot") as agents,
+        direct_worker(agent=lambda: PythonLink(agents)) as worker,
+        aiortc_caller() as caller,
+    ):
+        caller.says = speaker
+        await call(worker, caller)
+        speaker.talks = True
+        await told(caller, "input_audio_buffer.speech_started")
+        await asyncio.sleep(1.5)
+        speaker.talks = False
+        await told(caller, "input_audio_buffer.speech_stopped")
+        loud = partial(_loud, caller)
+        await eventually(loud, "the parrot says it back")
+        speaker.talks = True
+        interrupted = await told(caller, "parrot.interrupted")
+        assert 0 < interrupted["played_ms"] < 4000
+        speaker.talks = False
+        assert (await told(caller, "parrot.done"))["seconds"] > 0.3
+
+
+def _loud(caller: AiortcCaller) -> bool:
+    last = caller.heard[-9600:]
+    return len(last) > 0 and max(map(abs, last)) > 2000
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_transcriber_tells_the_client_what_was_said_turn_by_turn() -> None:
+    words = array("h", speech(2.0, 48000))
+
+    def once(first: int, samples: int, _rate: int) -> bytes:
+        piece = words[first - 48000 : first - 48000 + samples] if first >= 48000 else array("h")
+        return (piece + array("h", bytes(2 * (samples - len(piece))))).tobytes()
+
+    async with (
+        nursery("transcriber:Transcriber") as agents,
+        direct_worker(agent=lambda: PythonLink(agents)) as worker,
+        aiortc_caller() as caller,
+    ):
+        caller.says = once
+        await call(worker, caller)
+        tell(caller, "ping")
+        await told(caller, "pong")
+        transcript = (await told(caller, "conversation.item.input_audio_transcription.completed"))["transcript"]
+        assert transcript.endswith("seconds of speech)")
+
+
+@pytest.mark.parametrize("crime", ["block", "leak", "raise", "exit"])
+async def test_an_agent_that_misbehaves_hurts_its_own_call_only(tmp_path: Path, crime: str) -> None:
+    (tmp_path / "bad.py").write_text(BAD)
+    async with AsyncExitStack() as stack:
+        agents = await stack.enter_async_context(nursery("bad:Bad", tmp_path, memory=256 * MEGA))
+        worker = await stack.enter_async_context(direct_worker(agent=lambda: PythonLink(agents)))
+        guilty, innocent = [await stack.enter_async_context(aiortc_caller()) for _ in range(2)]
+        guilty_call, innocent_call = [await call(worker, each) for each in (guilty, innocent)]
+        pids = [(await told(each, "pid"))["pid"] for each in (guilty, innocent)]
+        assert pids[0] != pids[1]
+        tell(guilty, crime)
+        if crime == "block":
+            await asyncio.sleep(0.5)
+            assert guilty_call in _calls(worker), "it may be busy, and is not given up at once"
+            worker.session(guilty_call).end(EndCause.HUNG_UP, "the caller hung up")
+        else:
+            await eventually(lambda: guilty_call not in _calls(worker), "the guilty agent's call has ended")
+        await eventually(lambda: not Path(f"/proc/{pids[0]}").exists(), "the guilty process is gone")
+        tell(innocent, "ping")
+        await told(innocent, "pong")
+        assert innocent_call in _calls(worker)
+        late = await stack.enter_async_context(aiortc_caller())
+        await call(worker, late)
+        await told(late, "pid")
+
+
+def _calls(worker: Worker) -> set[str]:
+    return {session.call_id for session in worker.sessions.values()}
+
+
+async def test_changed_code_serves_new_calls_and_live_ones_keep_theirs(tmp_path: Path) -> None:
+    code = tmp_path / "bad.py"
+    code.write_text(BAD)
+    async with AsyncExitStack() as stack:
+        agents = await stack.enter_async_context(nursery("bad:Bad", tmp_path, reload=True))
+        worker = await stack.enter_async_context(direct_worker(agent=lambda: PythonLink(agents)))
+        old = await stack.enter_async_context(aiortc_caller())
+        await call(worker, old)
+        await told(old, "pid")
+        code.write_text(BAD.replace('"pong"', '"pong of the new code"'))
+
+        async def answers_anew() -> bool:
+            async with aiortc_caller() as new:
+                await agents.ready.wait()
+                await call(worker, new)
+                tell(new, "ping")
+                async with asyncio.timeout(DEADLINE):
+                    while (kind := json.loads(await new.messages.get())["type"]) == "pid":
+                        pass
+                return bool(kind == "pong of the new code")
+
+        async with asyncio.timeout(DEADLINE):
+            while not await answers_anew():
+                pass
+        tell(old, "ping")
+        await told(old, "pong")
+
+
+async def test_code_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    made = Nursery(AgentCode("broken:Agent", tmp_path))
+    running = asyncio.create_task(made.run())
+    try:
+
+        async def named() -> str:
+            try:
+                (await made.open()).close()
+            except NotReady as why:
+                return str(why)
+            return ""
+
+        async with asyncio.timeout(DEADLINE):
+            while "no_such_module" not in (why := await named()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert why.startswith("broken:Agent: ")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
