@@ -85,6 +85,12 @@ def up(
     ready_file: Annotated[
         Path | None, typer.Option(help="Write JSON here when all is ready: base URL, API key, relays, processes.")
     ] = None,
+    agent: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE.py:CLASS", help="A Python agent of yours, instead of the file's; followed as it changes."
+        ),
+    ] = "",
     lan: Annotated[bool, typer.Option("--lan", help="For phones on this network: https, and a QR code.")] = False,
     lan_address: Annotated[str, typer.Option(help="Which address of this machine, if it has several.")] = "",
 ) -> None:
@@ -93,7 +99,7 @@ def up(
 
     if file is None and FILE_NAME.exists():
         file = FILE_NAME
-    up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address))
+    up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address, agent))
 
 
 @app.command()

@@ -58,9 +58,12 @@ class PythonLink:
         self._process: int | None = None
         self._untold: list[str] = []
 
+    async def attend(self, voice: Voice) -> None:
+        """Nothing needs to be prepared: a process is there within milliseconds."""
+        self._voice = voice
+
     async def run(self, voice: Voice) -> str:
         """Serve the caller until the agent hangs up; raises `AgentGone` or `NotReady`."""
-        self._voice = voice
         reader, writer = await asyncio.open_connection(sock=await self._nursery.open())
         try:
             writer.write(written_json(Kind.START, {"id": voice.call_id, "config": voice.config}))

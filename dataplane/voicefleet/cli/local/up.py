@@ -8,7 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,8 @@ class UpOptions:
     ready_file: Path | None
     lan: bool
     lan_address: str
+    agent: str = ""
+    """`FILE.py:CLASS`, instead of what the file says."""
 
 
 def up(options: UpOptions) -> None:
@@ -93,6 +95,7 @@ class _Run:
         self._fleet = LocalFleet(
             self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled, self._flush
         )
+        self._agent = _python_agent(options.agent) if options.agent else {}
         self._announced = False
         self.ready_files = [ready_file.directory() / f"{os.getpid()}.json"]
         if options.ready_file is not None:
@@ -130,6 +133,13 @@ class _Run:
 
     def _follow(self, want: Wanted) -> None:
         made = groups(want, self._secret, self._host)
+        if self._options.agent:
+            made = tuple(
+                replace(each, template={**each.template, **self._agent})
+                if each.component == Component.TRANSCEIVER
+                else each
+                for each in made
+            )
         self._material.write_api_keys(self._file.secrets.get(_api_keys(want), {}))
         for remark in want.remarks:
             if remark not in self._want.remarks or not self._announced:
@@ -187,6 +197,22 @@ class _Run:
             say(lan.qr_code(ready.console))
             say("The certificate is self-signed: a phone asks once whether to trust it.")
         say(f"Talk to it: {ready.console} (Ctrl-C ends the fleet)")
+
+
+def _python_agent(named: str) -> dict[str, str]:
+    """The settings of a transceiver whose agent is a class in a file."""
+    file, _, name = named.rpartition(":")
+    path = Path(file)
+    if not (path.suffix == ".py" and path.stem.isidentifier() and name.isidentifier()):
+        raise Failure(f"--agent {named} is no FILE.py:CLASS", "name a file and a class in it, as parrot.py:Parrot")
+    if not path.is_file():
+        raise Failure(f"there is no file {path}", "name the file of your agent", Exit.NOT_FOUND)
+    return {
+        Env.AGENT: "python",
+        Env.PYTHON_AGENT: f"{path.stem}:{name}",
+        Env.PYTHON_AGENT_PATH: str(path.parent.resolve()),
+        Env.PYTHON_AGENT_RELOAD: "true",
+    }
 
 
 def _api_keys(want: Wanted) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from voicefleet.agents.echo import EchoAgent, PcmEchoAgent
 from voicefleet.agents.link import Agent, Asked
 from voicefleet.agents.parrot import Parrot
+from voicefleet.agents.python.link import PythonLink
+from voicefleet.agents.python.nursery import AgentCode, Nursery
 from voicefleet.agents.realtime.link import RealtimeLink
 from voicefleet.agents.realtime.models import ModelPlan, Models
 from voicefleet.core.model.endpoints import Limits
@@ -24,6 +26,17 @@ class AgentChoice:
     files: Sequence[WatchedFile[Any]] = field(default=())
     """To be followed."""
     models: Models | None = None
+    nursery: Nursery | None = None
+
+    async def run(self) -> None:
+        """Beside the calls, until cancelled."""
+        if self.nursery is not None:
+            await self.nursery.run()
+
+    async def ready(self) -> None:
+        """Before the first call is taken."""
+        if self.nursery is not None:
+            await self.nursery.ready.wait()
 
     async def close(self) -> None:
         """No call is left."""
@@ -40,6 +53,8 @@ def agent_choice(settings: TransceiverSettings) -> AgentChoice:
             return AgentChoice(lambda _asked: PcmEchoAgent())
         case "realtime":
             return _realtime(settings)
+        case "python":
+            return _python(settings)
 
 
 def _echo(asked: Asked) -> Agent:
@@ -62,6 +77,17 @@ def _realtime(settings: TransceiverSettings) -> AgentChoice:
     return AgentChoice(
         lambda asked: RealtimeLink(models, asked.config, asked.door), (key,) if key is not None else (), models
     )
+
+
+def _python(settings: TransceiverSettings) -> AgentChoice:
+    code = AgentCode(
+        settings.python_agent,
+        settings.python_agent_path,
+        settings.python_agent_memory * 1024 * 1024,
+        settings.python_agent_reload,
+    )
+    nursery = Nursery(code)
+    return AgentChoice(lambda _asked: PythonLink(nursery), nursery=nursery)
 
 
 def worker_limits(settings: TransceiverSettings) -> Limits:

@@ -35,9 +35,10 @@ class TransceiverSettings(ServiceSettings):
     """The fleet's certificate as `tls.crt` and `tls.key`."""
     drain_deadline: Duration = 1800.0
     """How long live calls go on after SIGTERM."""
-    agent: Literal["echo", "pcm-echo", "realtime"] = "echo"
+    agent: Literal["echo", "pcm-echo", "realtime", "python"] = "echo"
     """What callers talk to: `echo` says the caller's own frames back, turn by turn to whoever speaks the Realtime
-    protocol; `pcm-echo` decodes and encodes them; `realtime` is a model server that speaks that protocol."""
+    protocol; `pcm-echo` decodes and encodes them; `realtime` is a model server that speaks that protocol;
+    `python` a class of your own."""
     realtime_url: tuple[WebSocketUrl, ...] = ()
     """Where model servers listen; the next one is used when those before it are full or do not answer."""
     realtime_model: Annotated[str, Field(max_length=253)] = ""
@@ -71,6 +72,21 @@ class TransceiverSettings(ServiceSettings):
     def _reachable(self) -> "TransceiverSettings":
         if not self.pod_address and ip_address(self.hop_listen.host).is_unspecified:
             raise ValueError("VOICEFLEET_POD_ADDRESS is not set; it is needed when VOICEFLEET_HOP_LISTEN is a wildcard")
+        return self
+
+    python_agent: Annotated[str, Field(pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$")] = ""
+    """The class that serves calls, as `module:Class`."""
+    python_agent_path: Path | None = None
+    """A directory to find its module in, besides what is installed."""
+    python_agent_memory: Annotated[int, Field(ge=0)] = 1024
+    """Megabytes that one call's agent may take beyond what the module takes; 0 is no bound."""
+    python_agent_reload: bool = False
+    """Look for changes below `python_agent_path`; new calls get the new code."""
+
+    @model_validator(mode="after")
+    def _python_class(self) -> "TransceiverSettings":
+        if self.agent == "python" and not self.python_agent:
+            raise ValueError("VOICEFLEET_PYTHON_AGENT is not set; it is needed when VOICEFLEET_AGENT is python")
         return self
 
     @model_validator(mode="after")

@@ -74,6 +74,8 @@ class WorkerProcess:
         reading = asyncio.create_task(self._channel.run())
         files: tuple[WatchedFile[Any], ...] = (self._keys, self._certificate, *self._choice.files)
         following = [asyncio.create_task(_follow(file)) for file in files]
+        following.append(asyncio.create_task(self._choice.run()))
+        await self._choice.ready()
         self._worker.start()
         async with health.served(internal_api(WorkerCalls(self._worker), self._ring), "", 0, sockets):
             try:
