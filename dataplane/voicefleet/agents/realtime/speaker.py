@@ -34,6 +34,8 @@ class Speaker:
         self._rest = b""
         self._ready = False
         self._look: asyncio.TimerHandle | None = None
+        self._cutting = 0
+        """Cuts that do not know yet how much was heard: until then what was dropped would count as heard."""
 
     def ready(self) -> None:
         """The caller can hear."""
@@ -74,7 +76,11 @@ class Speaker:
         if not self._ready:
             cuts = self.playback.cut(upto, 0.0)
         else:
-            flushed = await self._voice.hush()
+            self._cutting += 1
+            try:
+                flushed = await self._voice.hush()
+            finally:
+                self._cutting -= 1
             cuts = self.playback.cut(upto, flushed.played_ms)
         if response is not None:
             self._on_passed(Passed(Phase.CLEARED, response))
@@ -88,6 +94,8 @@ class Speaker:
             self._look = None
 
     def _pump(self) -> None:
+        if self._cutting:
+            return
         if self._ready:
             while self._waiting and self._take(self._waiting[0]):
                 taken = self._waiting.popleft()

@@ -1,6 +1,7 @@
 """A local fleet: looks at what is wanted and what runs, does what `reconcile` decides, and looks again."""
 
 import asyncio
+import errno
 import os
 import time
 from collections import Counter
@@ -19,6 +20,8 @@ from voicefleet.contract import Component, Env, InternalApi
 from voicefleet.net.key_file import KeyFile
 from voicefleet.net.local_requests import Request
 
+RACES: Final = 5
+"""How often a port that was free when it was chosen may be taken by somebody else before the process has it."""
 LOOK_AT_CALLS: Final = 0.5
 """Seconds between questions to a draining transceiver for how many calls it still has."""
 KEEPS_ENDING: Final = 5.0
@@ -53,6 +56,7 @@ class LocalFleet:
         self._numbers: Counter[str] = Counter()
         self._failed: set[tuple[str, Revision]] = set()
         self._settled_once = False
+        self._races = 0
         self._began = time.monotonic()
         self._look = asyncio.Event()
 
@@ -128,7 +132,12 @@ class LocalFleet:
         try:
             await self._supervisor.run(process, ready)
         except StartError as error:
-            self._gave_up(group, instance, error)
+            if os.strerror(errno.EADDRINUSE).lower() in str(error).lower() and self._races < RACES:
+                self._races += 1
+                self._seats.forget(group, instance)
+                self._forget(instance)
+            else:
+                self._gave_up(group, instance, error)
         else:
             self._say(f"{instance.name} has ended")
             self._forget(instance)

@@ -82,6 +82,12 @@ class Seats:
             self._ports[seat, "public"] = port
         return f"{self.host}:{self._port(seat, 'public', self.host, _BOTH)}"
 
+    def forget(self, group: Group, instance: Instance) -> None:
+        """Somebody was quicker to take one of its ports: the next one gets others, unless the file names it."""
+        seat = self._seat(group, instance)
+        for key in [each for each in self._ports if each[0] == seat]:
+            del self._ports[key]
+
     def _seat(self, group: Group, instance: Instance) -> str:
         if group.component != Component.RELAY:
             return f"{group.name}/{instance.number}"
