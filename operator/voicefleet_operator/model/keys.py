@@ -8,6 +8,8 @@ from voicefleet_operator.api.voice_fleet import Keys
 
 ROTATE: Final = "voicefleet.dev/rotate"
 """The annotation on a VoiceFleet: each new value of it starts one rotation."""
+HANDLED: Final = "voicefleet.dev/rotated-for"
+"""The annotation on the Secret with the keys: which value of that was acted on."""
 WAIT_FOR_A_KEY_ID: Final = 60.0
 """Seconds between looks while all key ids still open something."""
 

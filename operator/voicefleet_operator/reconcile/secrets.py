@@ -17,7 +17,7 @@ from voicefleet.wire.keyring import KeyRing
 from voicefleet_operator.kube.endpoints import SECRET
 from voicefleet_operator.kube.errors import Conflict
 from voicefleet_operator.model.fleet_manifests import redis_files
-from voicefleet_operator.model.keys import ROTATE, next_rotation, rotated, rotation_due
+from voicefleet_operator.model.keys import HANDLED, ROTATE, next_rotation, rotated, rotation_due
 from voicefleet_operator.model.manifest import api_keys_name, certificate_name, keys_name, metadata, session_map_name
 from voicefleet_operator.model.resources import Fleet
 from voicefleet_operator.reconcile.context import Context
@@ -59,11 +59,15 @@ async def _key_ring(context: Context, fleet: Fleet, now: float) -> Made:
     first = KeyRing.generate(fleet.name, now, context.secret)
     secret = await _there(context, fleet, keys_name(fleet.name), {RING: _base64(first.dump())})
     ring = KeyRing.parse(base64.b64decode((secret.get("data") or {}).get(RING, "")))
-    asked, handled = fleet.annotations.get(ROTATE, ""), fleet.status.rotation_handled
+    metadata = secret.get("metadata") or {}
+    noted = metadata.get("annotations") or {}
+    asked, handled = fleet.annotations.get(ROTATE, ""), noted.get(HANDLED, fleet.status.rotation_handled)
     if rotation_due(ring, fleet.spec.keys, now, asked, handled):
         ring = rotated(ring, fleet.spec.keys, now, context.secret)
         data = {**secret["data"], RING: _base64(ring.dump())}
-        context.saw(await context.cluster.replace({**secret, "data": data}))
+        # Noted where the keys are, in one write: a status that could not be written would make it rotate twice.
+        metadata = {**metadata, "annotations": {**noted, HANDLED: asked}}
+        context.saw(await context.cluster.replace({**secret, "metadata": metadata, "data": data}))
         handled = asked
     following = next_rotation(ring, fleet.spec.keys, now, waiting=asked not in ("", handled))
     again = LOOK_AGAIN if following is None else min(max(0.1, following - now), LOOK_AGAIN)
