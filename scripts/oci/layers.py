@@ -22,7 +22,8 @@ from typing import Final
 from scripts.oci.archive import Layer
 
 SUITE: Final = "bookworm"
-MIRROR: Final = os.environ.get("VF_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+MIRROR: Final = os.environ.get("VF_DEBIAN_MIRROR", "")
+"""Where packages come from; unset, where debootstrap gets them by itself."""
 WHEN: Final = 1767225600
 """The time of every file: the beginning of 2026."""
 # Nobody reads them in a container.
@@ -94,8 +95,8 @@ class Layers:
             raise NotMade("there is no debootstrap: as root, apt-get install debootstrap")
         building = root.with_suffix(".new")
         shutil.rmtree(building, ignore_errors=True)
-        command = ("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(building), MIRROR)
-        _run(*command)
+        mirror = (MIRROR,) if MIRROR else ()
+        _run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(building), *mirror)
         for name in EMPTIED:
             shutil.rmtree(building / name, ignore_errors=True)
             (building / name).mkdir(parents=True)
