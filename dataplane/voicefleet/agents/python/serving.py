@@ -161,7 +161,9 @@ class ServedCall:
             for kind, payload in self._reader.feed(data):
                 if kind is Kind.PLAYED:
                     played, waiting = PLAYED.unpack(payload)
-                    self._asked.pop(0).set_result((played, waiting))
+                    answer = self._asked.pop(0)
+                    if not answer.done():  # whoever asked was cancelled meanwhile: the caller spoke
+                        answer.set_result((played, waiting))
                 else:
                     self._waiting.put_nowait((kind, payload))
         self._waiting.put_nowait((Kind.END, b""))
