@@ -1,5 +1,7 @@
 """Takes turns: says back what it heard once the caller is done, and is quiet when it is spoken to."""
 
+import asyncio
+
 from voicefleet.agents.python import Turn, VoiceAgent
 
 
@@ -10,7 +12,7 @@ class Parrot(VoiceAgent):
         """This is cancelled, and what is left of it dropped, when the caller speaks again."""
         for _ in range(2):
             await self.say_all(turn.pcm)
-            await self.pause(0.3)
+            await asyncio.sleep(0.3)
         self.tell({"type": "parrot.done", "seconds": turn.seconds})
 
     async def on_interrupted(self, played_ms: float) -> None:

@@ -1,6 +1,5 @@
 """The base of a user's agent."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -91,7 +90,3 @@ class VoiceAgent:
     def hang_up(self, reason: str = "the agent hung up") -> None:
         """End the call."""
         self.call.hang_up(reason)
-
-    async def pause(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)

@@ -12,16 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from voicefleet.agents.link import Voice
-from voicefleet.agents.python.messages import (
-    PID,
-    PLAYED,
-    SECONDS,
-    Kind,
-    Malformed,
-    Reader,
-    written,
-    written_json,
-)
+from voicefleet.agents.python.messages import PID, PLAYED, SECONDS, Kind, Malformed, Reader, written, written_json
 from voicefleet.agents.python.nursery import Nursery
 from voicefleet.core.media.frame import AudioFrame
 from voicefleet.core.media.telephone_event import KeyPress
