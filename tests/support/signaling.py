@@ -56,7 +56,7 @@ class Signaling:
     metrics: CollectorRegistry
 
 
-def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
+def _entry(name: str, worker: Worker, port: int, direct: bool) -> TransceiverEntry:
     return TransceiverEntry(
         id=name,
         shard="main",
@@ -66,6 +66,7 @@ def _entry(name: str, worker: Worker, port: int) -> TransceiverEntry:
         capacity=worker.limits.calls,
         free=worker.limits.calls,
         workers=(HopWorker(*worker.hop, worker.generation),),
+        direct=direct,
     )
 
 
@@ -81,9 +82,13 @@ async def signaling(
     media_host: str = "127.0.0.1",
     other_regions: Sequence[OtherRegion] = (),
     agent: Callable[[], Agent] = EchoAgent,
+    direct: bool = True,
     **door_options: Any,
 ) -> AsyncIterator[Signaling]:
-    """Signaling in front of one worker for each capacity; `keys` None is open mode."""
+    """Signaling in front of one worker for each capacity; `keys` None is open mode.
+
+    Clients reach the workers without a relay; with `direct` off nobody says that they do.
+    """
     async with AsyncExitStack() as stack:
         workers = [
             await stack.enter_async_context(direct_worker(capacity, agent=agent, host=media_host))
@@ -97,7 +102,7 @@ async def signaling(
         stack.push_async_callback(client.close)
         directory = Directory()
         for number, (worker, port) in enumerate(zip(workers, ports, strict=True)):
-            directory.heard(_entry(f"transceiver-{number}", worker, port), time.monotonic())
+            directory.heard(_entry(f"transceiver-{number}", worker, port, direct), time.monotonic())
         for relay in relays:
             directory.heard(relay, time.monotonic())
         steering = Steering(directory, policy, random.Random(1))

@@ -83,6 +83,8 @@ class TransceiverEntry:
     """Sessions that it would take now."""
     workers: tuple[HopWorker, ...]
     draining: bool = False
+    direct: bool = False
+    """Clients reach it without a relay, by an address of its own."""
     node: str = ""
     zone: str = ""
     kind: Literal[Kind.TRANSCEIVER] = Kind.TRANSCEIVER

@@ -169,6 +169,22 @@ async def test_regions_that_may_not_be_left_give_a_clear_503_when_they_are_down(
         assert "eu" in body["error"]["message"] and not fleet.workers[0].sessions
 
 
+async def test_a_call_that_needs_a_relay_while_none_is_known_is_refused_and_told_when_to_come_back() -> None:
+    down = (relay("fra-0", FRANKFURT, draining=True),)
+    for relays, why in (((), "No relay is known"), (down, "No relay takes calls")):
+        async with signaling(KEYS, relays=relays, direct=False) as fleet, aiortc_caller() as caller:
+            offer = await caller.offer()
+            for path in ("/v1/realtime/calls", "/whip"):
+                answer = await fleet.http.post(path, data=offer, headers=BEARER | SDP)
+                assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
+                assert why in await answer.text() and "no_relay" in await answer.text()
+            assert (await fleet.http.get("/v1/relays", headers=BEARER)).status == 503
+            assert not fleet.workers[0].sessions
+            assert value(fleet, "calls_total", door="whip", result="failed", reason="no_relay") == 1
+            async with fleet.http.ws_connect("/v1/realtime?model=m", headers=BEARER) as socket:
+                assert (await socket.receive_json())["type"] == "session.created", "a WebSocket needs no relay"
+
+
 @pytest.mark.parametrize(
     "header",
     [

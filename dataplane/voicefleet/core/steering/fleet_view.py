@@ -66,6 +66,8 @@ class FleetView:
     """Transceivers that nobody has heard of lately: they are asked last, and answer for themselves."""
     places: Mapping[str, Place | None]
     """Of every pool that is known, usable or not: what was measured through it still tells where a client is."""
+    direct: bool
+    """Whether a transceiver is known, with room or not, that clients reach without a relay."""
 
     def old(self, directory: Directory, now: float) -> bool:
         """Whether it is time to look again."""
@@ -76,7 +78,7 @@ class FleetView:
         return self.version != directory.version and age >= keep
 
 
-NOTHING: Final = FleetView(-inf, -1, (), {}, {}, (), {})
+NOTHING: Final = FleetView(-inf, -1, (), {}, {}, (), {}, False)
 
 
 def look(directory: Directory, now: float) -> FleetView:
@@ -111,6 +113,7 @@ def look(directory: Directory, now: float) -> FleetView:
         {site: tuple(entries) for site, entries in sites.items()},
         tuple(silent),
         {name: _place_of(tuple(relays)) for name, relays in by_pool.items()},
+        any(each.direct for each in directory.transceivers()),
     )
 
 

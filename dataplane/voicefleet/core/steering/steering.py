@@ -67,6 +67,10 @@ class Steering:
         forbidden = tuple(pool.name for pool in view.pools if not self.policy.allows(pool.region))
         return RelayChoice(candidates, tuple(ranked), belief, forbidden, view.gone)
 
+    def direct(self, now: float) -> bool:
+        """Whether calls can do without a relay: transceivers are there that clients reach by themselves."""
+        return self.view(now).direct
+
     def transceivers(self, client: Client, first: RelayEntry | None, now: float) -> tuple[Asked, ...]:
         """The transceivers to ask, in order; `first` is the relay that the client is offered first."""
         return self._transceivers.choose(self.view(now), first, client.key, self.policy, now)

@@ -59,11 +59,11 @@ class FrontDesk:
             return None
         return better_region(attempt.choice, self.other_regions, self.region, self.policy())
 
-    def steer(self, attempt: CallAttempt) -> None:
-        """Choose the relays."""
+    def steer(self, attempt: CallAttempt, *, needed: bool = True) -> None:
+        """Choose the relays; raises a 503 where there is none, unless the call can do without (`needed`)."""
         assert attempt.client is not None, "steered before it was admitted"
         with attempt.stage("steering"):
-            attempt.choice = self.placement.relays(attempt.client)
+            attempt.choice = self.placement.relays(attempt.client, needed=needed)
 
     async def place(self, attempt: CallAttempt, sdp: str, session: Mapping[str, Any]) -> Placed:
         """Find a transceiver for the call."""

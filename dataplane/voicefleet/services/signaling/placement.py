@@ -48,10 +48,12 @@ class Placement:
         self._steering = steering
         self._clock = clock
 
-    def relays(self, client: Client) -> RelayChoice:
-        """The relays that this client should be offered; raises a 503 where the policy leaves none."""
+    def relays(self, client: Client, *, needed: bool = True) -> RelayChoice:
+        """The relays that this client should be offered; raises a 503 where there is none and calls need one."""
         choice = self._steering.relays(client, self._clock())
-        if not choice.candidates and self._steering.policy.allowed_regions:
+        if choice.candidates or not needed:
+            return choice
+        if self._steering.policy.allowed_regions:
             regions = ", ".join(sorted(self._steering.policy.allowed_regions))
             raise Problem(
                 503,
@@ -59,15 +61,18 @@ class Placement:
                 f"No relay is there in the regions that calls may use ({regions}).",
                 retry_after=5,
             )
-        if not choice.candidates and choice.gone:
-            raise no_capacity("No relay takes calls at the moment; try again in a moment.")
+        if not self._steering.direct(self._clock()):
+            why = "No relay takes calls at the moment" if choice.gone else "No relay is known at the moment"
+            raise Problem(503, "no_relay", f"{why}, and calls cannot do without; try again soon.", retry_after=2)
         return choice
 
     async def place(self, offer: str, session: dict[str, Any], client: Client, choice: RelayChoice) -> Placed:
-        """The answer of the transceiver that took the call; raises `Problem`."""
+        """The answer of the transceiver that took the call; raises `Problem`. Without an offer it has no media path."""
         relays = choice.relays
         addresses = offered(relays)
         order = self._steering.transceivers(client, relays[0] if relays else None, self._clock())
+        if offer and not relays:
+            order = tuple(each for each in order if each.transceiver.direct)
         until = asyncio.get_running_loop().time() + DEADLINE
         for number, asked in enumerate(order, 1):
             transceiver = asked.transceiver

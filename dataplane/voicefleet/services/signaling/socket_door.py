@@ -54,6 +54,7 @@ class SocketDoor:
             _wants_socket(request)
             asked = _asked(request)
             session = session_of(caller, asked, request.query.get("model") if not asked else None)
+            self.desk.steer(attempt, needed=False)
             placed = await self.desk.place(attempt, "", session)
             inner = await self.desk.live.socket(placed.call_id, Door.WEBSOCKET)
         return await _joined(request, inner)

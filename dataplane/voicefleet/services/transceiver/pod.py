@@ -222,6 +222,7 @@ class Pod:
             free=self._told_free,
             workers=tuple(worker.hop for worker in self._workers if worker.remote is not None),
             draining=self._draining or self._calls.occupancy().draining,
+            direct=settings.direct_listen is not None,
             node=settings.node,
             zone=settings.zone,
         )
