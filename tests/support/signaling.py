@@ -10,9 +10,9 @@ from typing import Any, Final
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from tests.support.workers import RING, direct_worker
+from tests.support.workers import RING, direct_worker, relayed_worker
 from voicefleet.agents.echo import EchoAgent
-from voicefleet.agents.link import Agent
+from voicefleet.agents.link import Agent, Asked
 from voicefleet.core.directory import Directory, HopWorker, RelayEntry, TransceiverEntry
 from voicefleet.core.rate_limit import Rate
 from voicefleet.core.steering.policy import Policy
@@ -83,15 +83,21 @@ async def signaling(
     other_regions: Sequence[OtherRegion] = (),
     agent: Callable[[], Agent] = EchoAgent,
     direct: bool = True,
+    relayed_link: Callable[[Asked], Agent] | None = None,
     **door_options: Any,
 ) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode.
 
     Clients reach the workers without a relay; with `direct` off nobody says that they do.
+    With a `relayed_link` the workers have that agent, and only relays reach them.
     """
     async with AsyncExitStack() as stack:
         workers = [
-            await stack.enter_async_context(direct_worker(capacity, agent=agent, host=media_host))
+            await stack.enter_async_context(
+                direct_worker(capacity, agent=agent, host=media_host)
+                if relayed_link is None
+                else relayed_worker(relayed_link)
+            )
             for capacity in capacities
         ]
         ports = [

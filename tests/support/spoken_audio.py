@@ -27,3 +27,11 @@ def speech(seconds: float, rate: int) -> bytes:
             pcm = audio.readframes(audio.getnframes())
     size = 2 * round(seconds * rate)
     return bytes((pcm * (size // len(pcm) + 1))[:size])
+
+
+def speech_file(path: Path, seconds: float, rate: int) -> Path:
+    """The same as a WAVE file."""
+    with wave.open(str(path), "wb") as audio:
+        audio.setparams((1, 2, rate, 0, "NONE", ""))
+        audio.writeframes(speech(seconds, rate))
+    return path

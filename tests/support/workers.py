@@ -41,9 +41,9 @@ async def direct_worker(
 
 
 @asynccontextmanager
-async def relayed_worker() -> AsyncIterator[Worker]:
+async def relayed_worker(link: Callable[[Asked], Agent] | None = None) -> AsyncIterator[Worker]:
     """The same, reachable by relays that have its `RING` and no other way."""
-    async with _running(10, 1, EchoAgent, None) as worker:
+    async with _running(10, 1, EchoAgent, None, link) as worker:
         yield worker
 
 

@@ -9,15 +9,13 @@ import json
 import math
 from array import array
 from collections.abc import Callable
-from functools import cache
 from itertools import count
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
-from openai.types.realtime.realtime_server_event import RealtimeServerEvent
-from pydantic import TypeAdapter
 
 from tests.support.realtime_model.replies import Fail, Reply, Speech, Stall, ToolCall
+from tests.support.realtime_types import validated
 from voicefleet.core.media import g711
 
 RATE: Final = 24_000
@@ -31,11 +29,6 @@ _LAWS: Final = {"audio/pcmu": g711.Law.MU, "audio/pcma": g711.Law.A}
 _ids = count(1)
 
 
-@cache
-def _events() -> TypeAdapter[Any]:
-    return TypeAdapter(RealtimeServerEvent)
-
-
 def _id(kind: str) -> str:
     return f"{kind}_{next(_ids):06d}"
 
@@ -43,19 +36,11 @@ def _id(kind: str) -> str:
 class Conversation:
     """What was said, and what the other side asked for."""
 
-    def __init__(self, socket: web.WebSocketResponse, model: str, reply: Callable[[], Reply]) -> None:
+    def __init__(self, socket: web.WebSocketResponse, model: str | None, reply: Callable[[], Reply]) -> None:
+        """Without a model it is a session that transcribes."""
         self.received: list[dict[str, Any]] = []
         """Client events without the audio, in order."""
-        self.session: dict[str, Any] = {
-            "type": "realtime",
-            "model": model,
-            "output_modalities": ["audio"],
-            "instructions": "",
-            "audio": {
-                "input": {"format": {"type": "audio/pcm", "rate": RATE}, "turn_detection": {"type": "server_vad"}},
-                "output": {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin"},
-            },
-        }
+        self.session: dict[str, Any] = _transcription() if model is None else _realtime(model)
         self.items: dict[str, dict[str, Any]] = {}
         self.heard = bytearray()
         """All of the caller's audio, in the session's format."""
@@ -100,7 +85,7 @@ class Conversation:
     async def send(self, kind: str, **fields: Any) -> None:
         """An event, if it is one that the official client knows."""
         event = {"type": kind, "event_id": _id("event"), **fields}
-        _events().validate_python(event)
+        validated(event)
         await self._socket.send_str(json.dumps(event))
 
     async def error(self, message: str, code: str | None = None, about: str | None = None) -> None:
@@ -311,6 +296,23 @@ class Conversation:
         await self.send("conversation.item.done", item=item, previous_item_id=None)
         await self.send("response.output_item.done", response_id=response, output_index=0, item=item)
         return item
+
+
+def _realtime(model: str) -> dict[str, Any]:
+    heard = {"format": {"type": "audio/pcm", "rate": RATE}, "turn_detection": {"type": "server_vad"}}
+    said = {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin"}
+    return {
+        "type": "realtime",
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": "",
+        "audio": {"input": heard, "output": said},
+    }
+
+
+def _transcription() -> dict[str, Any]:
+    heard = {"format": {"type": "audio/pcm", "rate": RATE}, "turn_detection": {"type": "server_vad"}}
+    return {"type": "transcription", "audio": {"input": heard}}
 
 
 def _response(name: str, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class ModelServer:
             await self.hold.wait()
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
-        conversation = Conversation(socket, request.query.get("model", ""), self.reply)
+        model = None if request.query.get("intent") == "transcription" else request.query.get("model", "")
+        conversation = Conversation(socket, model, self.reply)
         self.conversations.append(conversation)
         await conversation.run()
         return socket

@@ -218,6 +218,9 @@ class Uplink:
 
     def _redundant(self, number: int, media_time: int, payload: bytes, now: float) -> None:
         """A RED packet: the copies first, for the gaps that they fill, then the frame itself."""
+        if not payload:  # padding alone, by which browsers measure their bandwidth
+            self.buffer.insert(number, media_time, b"", now)
+            return
         try:
             blocks = decode_red(payload)
         except WireError as error:
