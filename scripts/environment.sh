@@ -1,4 +1,5 @@
-# Sourced by the scripts: goes to the project's root; `environment` makes the virtual environment .venv as the lock says.
+# Sourced by the scripts: goes to the project's root; `environment` makes the virtual environment .venv as the locks say:
+# all that the project is developed with, or after `environment to_run` only what it runs on.
 #
 # A stamp in .venv holds the digest of what it was made from, so a second run only compares. Only one process installs
 # at a time. With VF_INSTALL=1 and as root, missing system parts are installed by apt; otherwise one line says which they
@@ -36,11 +37,14 @@ find_python() {
   return 1
 }
 
-make_environment() {
-  local python stamp made
-  stamp=$(cat pyproject.toml requirements-dev.lock | sha256sum | cut -d ' ' -f 1)
+digest() { cat "$@" | sha256sum | cut -d ' ' -f 1; }
+
+make_environment() { # make_environment LOCK...
+  local python made options=() lock
   made=$(cat .venv/voicefleet-stamp 2>/dev/null || true)
-  if [[ $made == "$stamp $PWD" && -x .venv/bin/python ]]; then
+  # What it is developed with is enough to run it.
+  if [[ -x .venv/bin/python && ${made#* } == "$PWD" &&
+    (${made%% *} == $(digest pyproject.toml "$@") || ${made%% *} == $(digest pyproject.toml requirements-dev.lock)) ]]; then
     return
   fi
   # Its commands name the path that it was made at.
@@ -57,23 +61,26 @@ make_environment() {
     rm -rf .venv
     "$python" -m venv .venv
   fi
-  say "installing what requirements-dev.lock names (once; a minute or two)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock >&2 ||
-    die "could not install what requirements-dev.lock names (see above)"
+  say "installing what $* names (once; a minute or two)"
+  for lock in "$@"; do options+=(-r "$lock"); done
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes "${options[@]}" >&2 ||
+    die "could not install what $* names (see above)"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . >&2 ||
     die "could not install voicefleet itself (see above)"
-  printf '%s\n' "$stamp $PWD" >.venv/voicefleet-stamp
+  printf '%s\n' "$(digest pyproject.toml "$@") $PWD" >.venv/voicefleet-stamp
 }
 
 # What a script calls to have `python` and the project's tools.
-environment() {
+environment() { # environment [to_run]
+  local locks=(requirements-dev.lock)
+  [[ ${1:-} != to_run ]] || locks=(requirements.lock requirements-build.lock)
   # With it, not even Python starts here, so nothing later could say so.
   [[ ! -e operator/__init__.py ]] ||
     die "operator/__init__.py: must not exist: it makes a package that hides the standard library's operator"
   mkdir -p .cache
   {
     flock 9
-    make_environment
+    make_environment "${locks[@]}"
   } 9>.cache/environment.lock
   export PATH="$PWD/.venv/bin:$PATH"
 }

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 RUNTIME = "requirements.lock"
 DEVELOPMENT = "requirements-dev.lock"
+BUILD = "requirements-build.lock"
 EXPLAINED = "docs/dependencies.md"
 
 _HEADER = """\
@@ -27,7 +28,11 @@ _HEADER = """\
 # Written by scripts/lock from pyproject.toml; do not edit.
 # dependencies: sha256:{digest}
 """
-_TITLES = {RUNTIME: "What voicefleet runs on", DEVELOPMENT: "What voicefleet runs on and what it is developed with"}
+_TITLES = {
+    RUNTIME: "What voicefleet runs on",
+    BUILD: "What voicefleet is installed with from its source",
+    DEVELOPMENT: "What voicefleet runs on and what it is developed with",
+}
 _DIGEST = re.compile(r"^# dependencies: sha256:(\w+)$", re.MULTILINE)
 _PIN = re.compile(r"^(?P<requirement>[A-Za-z0-9][^\\\n]*==[^\\\n]*)", re.MULTILINE)
 _ENVIRONMENTS = tuple(
@@ -67,14 +72,17 @@ class Pin:
 
 
 def findings(root: Path) -> Iterator[str]:
-    """Where pyproject.toml, the two locks and the table of dependencies disagree."""
+    """Where pyproject.toml, the locks and the table of dependencies disagree."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     runtime = [Requirement(text) for text in project["project"]["dependencies"]]
-    building = [Requirement(text) for text in project["build-system"]["requires"]]
+    building = [
+        Requirement(text) for text in [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]
+    ]
     development = [Requirement(text) for text in project["dependency-groups"]["dev"]]
     digest = dependency_digest(project)
     pins: dict[str, list[Pin]] = {}
-    for lock, direct in ((RUNTIME, runtime), (DEVELOPMENT, runtime + building + development)):
+    wanted = {RUNTIME: runtime, BUILD: building, DEVELOPMENT: runtime + building + development}
+    for lock, direct in wanted.items():
         if not (root / lock).is_file():
             yield f"{lock}: is missing; run scripts/lock"
             continue
@@ -83,8 +91,9 @@ def findings(root: Path) -> Iterator[str]:
         yield from _stale_header(lock, text, digest)
         yield from _unlocked(lock, pins[lock], direct)
         yield from _unsafe_lines(lock, text, pins[lock])
-    yield from _different_versions(pins.get(RUNTIME, []), pins.get(DEVELOPMENT, []))
-    yield from _unexplained(root, runtime + development)
+    for lock in (RUNTIME, BUILD):
+        yield from _different_versions(lock, pins.get(lock, []), pins.get(DEVELOPMENT, []))
+    yield from _unexplained(root, runtime + building + development)
 
 
 def dependency_digest(project: dict[str, Any]) -> str:
@@ -114,7 +123,7 @@ def read_pins(lock: str) -> list[Pin]:
 
 
 def write_headers(root: Path) -> None:
-    """Put the header with the digest of pyproject.toml on both locks."""
+    """Put the header with the digest of pyproject.toml on each lock."""
     digest = dependency_digest(tomllib.loads((root / "pyproject.toml").read_text()))
     for lock, title in _TITLES.items():
         body = (root / lock).read_text()
@@ -161,11 +170,11 @@ def _unsafe_lines(lock: str, text: str, pins: list[Pin]) -> Iterator[str]:
             yield f"{lock}:{pin.line}: {pin.name} has no hash"
 
 
-def _different_versions(runtime: list[Pin], development: list[Pin]) -> Iterator[str]:
+def _different_versions(lock: str, pins: list[Pin], development: list[Pin]) -> Iterator[str]:
     wanted = {(pin.name, pin.version) for pin in development}
-    for pin in runtime:
+    for pin in pins:
         if wanted and (pin.name, pin.version) not in wanted:
-            yield f"{RUNTIME}:{pin.line}: {pin.name} {pin.version} is not the version in {DEVELOPMENT}"
+            yield f"{lock}:{pin.line}: {pin.name} {pin.version} is not the version in {DEVELOPMENT}"
 
 
 def _unexplained(root: Path, direct: list[Requirement]) -> Iterator[str]:

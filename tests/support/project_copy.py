@@ -13,6 +13,7 @@ _PARTS: Final = (
     ".importlinter",
     "pyproject.toml",
     "requirements.lock",
+    "requirements-build.lock",
     "requirements-dev.lock",
     "docs",
     "mkdocs.yml",

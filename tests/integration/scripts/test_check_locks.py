@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.project_copy import ProjectCopy
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
 
 
 def locks(project: ProjectCopy) -> list[str]:
@@ -13,7 +13,7 @@ def locks(project: ProjectCopy) -> list[str]:
     return [line.removeprefix("locks: ") for line in ran.lines]
 
 
-def test_a_changed_requirement_makes_both_locks_stale(project: ProjectCopy) -> None:
+def test_a_changed_requirement_makes_all_locks_stale(project: ProjectCopy) -> None:
     project.replace("pyproject.toml", '"pydantic>=2.12"', '"pydantic>=2.13"')
     found = locks(project)
     for lock in LOCKS:
@@ -33,7 +33,7 @@ def test_a_locked_version_that_is_not_what_was_asked_for_is_named(project: Proje
 def test_a_dependency_that_is_not_locked_is_named(project: ProjectCopy) -> None:
     project.replace("pyproject.toml", '    "redis>=', '    "nothing-of-this-name>=1.0",\n    "redis>=')
     found = locks(project)
-    for lock in LOCKS:
+    for lock in ("requirements.lock", "requirements-dev.lock"):
         assert f"{lock}: nothing-of-this-name>=1.0 of pyproject.toml is not locked; run scripts/lock" in found
     assert "docs/dependencies.md: has no row that says why `nothing-of-this-name` is a dependency" in found
 

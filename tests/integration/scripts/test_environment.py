@@ -75,6 +75,17 @@ def test_the_second_run_installs_nothing(project: ProjectCopy, recorded: Path) -
     assert recorded.read_text().splitlines()[-2:] == ["-m scripts.checks"] * 2
 
 
+def test_somebody_who_only_starts_it_gets_no_development_tools(project: ProjectCopy, recorded: Path) -> None:
+    install_program(project.root / ".venv/bin/voicefleet", "#!/bin/bash\n")
+    for _ in range(2):
+        assert project.execute("scripts/up").status == 0
+    assert recorded.read_text().count("--require-hashes -r requirements.lock -r requirements-build.lock") == 1
+    assert installations(recorded) == 0
+    project.execute("scripts/check")
+    project.execute("scripts/up")
+    assert installations(recorded) == 1 and recorded.read_text().count("--require-hashes") == 2
+
+
 @pytest.mark.parametrize("file", ["pyproject.toml", "requirements-dev.lock"])
 def test_a_changed_lock_or_project_is_installed_anew(project: ProjectCopy, recorded: Path, file: str) -> None:
     project.execute("scripts/check")
