@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from voicefleet.contract import Component, Env
+from voicefleet.contract import Component, Env, HealthPath, Port
 from voicefleet_operator.api import crds
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.kube import permissions
@@ -64,6 +64,10 @@ def _operator() -> dict[str, Any]:
         "image": image,
         "command": ["python", "-m", "voicefleet_operator"],
         "env": environment,
+        "ports": [{"name": "health", "containerPort": Port.HEALTH, "protocol": "TCP"}],
+        "startupProbe": _probe(HealthPath.LIVE, 1, 60),
+        "livenessProbe": _probe(HealthPath.LIVE, 10, 6),
+        "readinessProbe": _probe(HealthPath.READY, 5, 3),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": container_security(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
@@ -86,6 +90,11 @@ def _operator() -> dict[str, Any]:
             "template": {"metadata": {"labels": _LABELS}, "spec": pod},
         },
     }
+
+
+def _probe(path: str, period: int, failures: int) -> dict[str, Any]:
+    asked = {"httpGet": {"path": path, "port": "health"}, "timeoutSeconds": 2}
+    return {**asked, "periodSeconds": period, "failureThreshold": failures}
 
 
 def _binding(kind: str, role: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,15 @@ from voicefleet.net.round_trips import RoundTripReader, RoundTripReports
 from voicefleet.net.watched_file import FileMetrics
 from voicefleet.observability.health import Health
 from voicefleet.observability.logs import LogMetrics
+from voicefleet.services.relay.datapath import ChosenDatapath
 from voicefleet.services.relay.metrics import LAYOUT
+from voicefleet.services.relay.settings import Datapath
 from voicefleet.services.signaling.metrics import SignalingMetrics
 from voicefleet.services.transceiver.metrics import CallMetrics, WorkerMetrics
+from voicefleet_operator.reconcile.inventory import Inventory
+from voicefleet_operator.reconcile.measured import Measured
+from voicefleet_operator.reconcile.store import Store
+from voicefleet_operator.reconcile.work_queue import WorkQueue
 
 _HEAD: Final = """# Metrics
 
@@ -38,6 +44,11 @@ def files() -> dict[str, str]:
     return {"docs/reference/metrics.md": page()}
 
 
+def every() -> list[Shown]:
+    """The metrics of all services."""
+    return _unique(row for rows in _services().values() for row in rows)
+
+
 def page() -> str:
     """One section a service."""
     return _HEAD + "".join(_section(name, rows) for name, rows in _services().items())
@@ -48,6 +59,8 @@ def _services() -> Mapping[str, list[Shown]]:
     SignalingMetrics(signaling)
     CallMetrics(transceiver)
     transceiver.register(WorkerMetrics((), 0, lambda: 0, {}))
+    operator = Measured().registry
+    operator.register(Inventory(Store(), WorkQueue(lambda: 0.0), lambda: True))
     link = RedisLink(None)
     transceiver.register(RoundTripReports(link, "fleet"))
     signaling.register(RoundTripReader(link, "fleet", RoundTrips()))
@@ -55,10 +68,17 @@ def _services() -> Mapping[str, list[Shown]]:
     return {
         "Every service": _unique(row for collector in every for row in _collected(collector)),
         Component.RELAY: _unique(
-            Shown(_named(series.metric, series.kind.value), series.kind.value, series.help) for series in LAYOUT.series
+            [
+                *(
+                    Shown(_named(series.metric, series.kind.value), series.kind.value, series.help)
+                    for series in LAYOUT.series
+                ),
+                *_collected(ChosenDatapath(Datapath.USERSPACE, None, "")),
+            ]
         ),
         Component.TRANSCEIVER: _unique(_collected(transceiver)),
         Component.SIGNALING: _unique(_collected(signaling)),
+        Component.OPERATOR: _unique(_collected(operator)),
     }
 
 

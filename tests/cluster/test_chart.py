@@ -1,10 +1,12 @@
 """The chart and the plain manifests: what they render to, and that a real API server takes it."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.kubernetes.control_plane import ControlPlane
 from tests.support.kubernetes.programs import node_programs
@@ -20,6 +22,11 @@ EVERYTHING = (
     "image.pullSecrets[0].name=registry",
     "fleetNamespace.create=true",
     "fleet.enabled=true",
+    "monitoring.dashboards=false",
+    "monitoring.podMonitor=Always",
+    "monitoring.rules=Always",
+    "monitoring.labels.release=prometheus",
+    "monitoring.runbooks=https://wiki.example.com/voicefleet/",
 )
 
 
@@ -40,7 +47,9 @@ def test_helm_finds_nothing_to_say_about_the_chart() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize(("name", "values"), [("default", ()), ("everything", EVERYTHING)])
+@pytest.mark.parametrize(
+    ("name", "values"), [("default", ("monitoring.dashboards=false",)), ("everything", EVERYTHING)]
+)
 def test_the_chart_renders_to_what_was_reviewed(name: str, values: tuple[str, ...]) -> None:
     path, now = SNAPSHOTS / f"{name}.yaml", _rendered(*values)
     if os.environ.get("VF_WRITE_SNAPSHOTS"):
@@ -55,6 +64,7 @@ def test_the_chart_renders_to_what_was_reviewed(name: str, values: tuple[str, ..
         ("operator.loglevel=info", "loglevel"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("fleet.relayPool.name=Edge", "/fleet/relayPool/name"),
+        ("monitoring.rules=yes", "/monitoring/rules"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(value: str, told: str) -> None:
@@ -63,8 +73,22 @@ def test_a_wrong_value_is_refused_by_its_name(value: str, told: str) -> None:
     assert told in ran.stderr, ran.stderr
 
 
+def test_the_dashboards_are_what_grafanas_sidecar_looks_for() -> None:
+    found = {
+        file: json.loads(text)
+        for document in yaml.safe_load_all(_rendered())
+        if document and (document["metadata"].get("labels") or {}).get("grafana_dashboard") == "1"
+        for file, text in document["data"].items()
+    }
+    assert {each["uid"] for each in found.values()} == {
+        f"voicefleet-{name}" for name in ("fleet", "relays", "transceivers", "operator")
+    }
+
+
 def test_the_api_server_takes_what_the_chart_renders(plane: ControlPlane, namespace: str) -> None:
-    values = [value for value in EVERYTHING if not value.startswith(("operator.namespaces", "fleetNamespace"))]
+    values = [
+        value for value in EVERYTHING if not value.startswith(("operator.namespaces", "fleetNamespace", "monitoring"))
+    ]
     settings = [each for value in values for each in ("--set", value)]
     rendered = _helm("template", "voicefleet", str(CHART), "--namespace", namespace, *settings).stdout
     ran = plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=rendered)

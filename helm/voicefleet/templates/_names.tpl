@@ -25,6 +25,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
+{{- define "voicefleet.monitoringLabels" -}}
+{{ include "voicefleet.labels" . }}
+{{- with .Values.monitoring.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* What a pod of the chart may do: nothing that it does not need. */}}
 {{- define "voicefleet.podSecurity" -}}
 runAsNonRoot: true

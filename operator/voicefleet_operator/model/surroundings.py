@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from voicefleet.contract import HealthPath
+from voicefleet.contract import HealthPath, Label
 from voicefleet_operator.model.manifest import Manifest, metadata
 from voicefleet_operator.model.resources import Resource
 
@@ -43,6 +43,7 @@ def pod_monitor(owner: Resource[Any, Any], name: str, labels: Mapping[str, str])
         "metadata": metadata(owner, name, labels),
         "spec": {
             "selector": {"matchLabels": dict(labels)},
+            "podTargetLabels": [Label.FLEET, *(each for each in (Label.POOL, Label.SHARD) if each in labels)],
             "podMetricsEndpoints": [{"port": "health", "path": HealthPath.METRICS}],
         },
     }

@@ -1,0 +1,1 @@
+"""Prometheus' tool, which holds alert rules against series."""

@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package prometheus pins what tests/support/prometheus builds.
+package prometheus
+
+import _ "github.com/prometheus/prometheus/cmd/promtool"
