@@ -9,7 +9,7 @@ import pytest
 from voicefleet.core.relay.actions import Accelerate, Action, Confirmed, LookUp, ToClient, ToTransceiver
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.flow import Buffer, Client
-from voicefleet.core.relay.forwarder import Forwarder
+from voicefleet.core.relay.forwarder import LEFT, Forwarder
 from voicefleet.core.relay.hop_networks import HopNetworks
 from voicefleet.core.relay.knowledge import Surroundings
 from voicefleet.core.relay.limits import Limits
@@ -312,6 +312,18 @@ def test_what_no_call_sends_is_dropped_with_its_reason() -> None:
     ):
         assert send(packet, HOME, relay.wire, relay.now) == []
         assert relay.core.counters.drops[drop] >= 1
+
+
+def test_a_relay_that_leaves_makes_clients_look_elsewhere_while_their_audio_goes_on() -> None:
+    relay = Relay()
+    token = relay.established()
+    relay.core.leave()
+    assert relay.check(token) == [] and relay.core.counters.drops[Drop.LEAVING] == 1
+    assert sent_to(relay.media()) == [ONE] and answered(relay.answers()) == [b"\1\1answer"]
+    assert sent_to(relay.check(relay.token(counter=2), MOBILE)) == [ONE], "who has nothing else is let in"
+    assert not relay.core.left(relay.now)
+    relay.passes(LEFT + 0.1)
+    assert relay.core.left(relay.now), "its client has moved"
 
 
 def test_a_flow_that_the_kernel_forwards_is_not_shed_for_its_silence_in_userspace() -> None:

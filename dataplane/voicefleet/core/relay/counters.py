@@ -41,6 +41,8 @@ class Drop(StrEnum):
     ROAMING_OVER_RATE = "roaming_over_rate"
     REFUSED = "refused"
     """A check for a transceiver that is gone; the client got an authenticated error instead."""
+    LEAVING = "leaving"
+    """A check of a live flow at a relay that is about to end: unanswered, it makes the client look for another."""
 
     # From the hop.
     HOP_STRANGER = "hop_stranger"

@@ -4,6 +4,8 @@ The packet loop carries known flows' packets by two look-ups of its own (`flows`
 everything else here: checks, unknown clients, unknown hop headers, the passing of time.
 """
 
+from typing import Final
+
 from voicefleet.core.relay.actions import Accelerate, Action, Confirmed, PeerGone, ToTransceiver
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.downlink import Downlink
@@ -17,6 +19,12 @@ from voicefleet.wire import hop
 from voicefleet.wire.hop import Flag, Kind
 from voicefleet.wire.keyring import FleetKey, KeyRing
 
+MOVING_SECONDS: Final = 9.0
+"""How long before its end a relay begins to `leave`. Chromium takes a pair for weak after five checks and 5 s without
+an answer, which takes 6.5 s, and gives it up after 15 s: so who has another relay is there by then, and who has none
+still uses this port when its next relay starts."""
+LEFT: Final = 3.0
+"""Seconds of silence after which a client counts as moved; who stays sends at least a check every 2.7 s."""
 _NO_CLIENT = ("0.0.0.0", 0)
 """The client in the header of a ping."""
 
@@ -77,6 +85,17 @@ class Forwarder:
             return [Confirmed(flow)]
         self._known.roaming.learn(flow, record.ssrc)
         return [Confirmed(flow)] if flow.tcp else [Confirmed(flow), Accelerate(flow)]
+
+    def leave(self) -> None:
+        """From now on checks of live flows are not answered, while media goes on both ways.
+
+        To a client the path looks weak, and not dead: it looks for another one, and hears no gap.
+        """
+        self._known.leaving = True
+
+    def left(self, now: float) -> bool:
+        """Whether all clients are gone."""
+        return all(now - self._known.last_seen(flow) > LEFT for flow in self.flows.values())
 
     def forget(self, client: Client) -> list[Action]:
         """The client's flows are over: its TCP connection ended, or another relay says so."""

@@ -50,6 +50,8 @@ class Knowledge:
         self.peers = HopPeers(limits, now)
         self.roaming = Roaming(limits)
         self.lookups = LookUps(limits, now)
+        self.leaving = False
+        """Whether clients are to look for another relay."""
         self.use_keys(ring, key)
 
     def use_keys(self, ring: KeyRing, key: FleetKey) -> None:

@@ -123,6 +123,8 @@ class Uplink:
         if peer.gone or flow.refused:
             self._known.counters.drops[Drop.REFUSED] += 1
             return actions + self._known.refuse(flow)
+        if self._known.leaving and flow.state is FlowState.CONFIRMED:
+            return actions + self._known.drop(Drop.LEAVING)
         if peer.generation not in (-1, flow.generation):
             peer.doubt(flow, now)
         if flow.header[6] != self._known.key.key_id:

@@ -18,7 +18,7 @@ from voicefleet.core.relay.actions import Accelerate, Action, Confirmed, Ended, 
 from voicefleet.core.relay.fast_path import FastPath, NoFastPath
 from voicefleet.core.relay.flow import Client, Flow, Via
 from voicefleet.core.relay.flow_record import FlowRecord, record_of
-from voicefleet.core.relay.forwarder import Forwarder
+from voicefleet.core.relay.forwarder import MOVING_SECONDS, Forwarder
 from voicefleet.core.relay.hop_networks import HopNetworks
 from voicefleet.core.relay.knowledge import Surroundings
 from voicefleet.net.configuration import load_or_exit
@@ -237,7 +237,14 @@ class PacketProcess:
         self._counters.publish(
             values(self._forwarder, self._fast_path, self._loop.turns, self._tcp, self._control.lost, now)
         )
-        if self._drain_until is not None and (not len(self._forwarder.table) or now >= self._drain_until):
+        if self._drain_until is not None:
+            self._drain(self._drain_until - now, now)
+
+    def _drain(self, remaining: float, now: float) -> None:
+        leaving = remaining <= MOVING_SECONDS
+        if leaving:
+            self._forwarder.leave()
+        if remaining <= 0 or not len(self._forwarder.table) or (leaving and self._forwarder.left(now)):
             self._loop.stop()
 
     # --- what the core asks of the outside ------------------------------------------------------------------------
