@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.monitoring.known_metrics import asked, checked
 from tests.support.kubernetes.control_plane import ControlPlane
+from voicefleet.contract import Label
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.api.schema import schema
 
@@ -101,3 +103,16 @@ def _without_none(document: Any) -> Any:
 def _spelled(document: dict[str, Any]) -> dict[str, Any]:
     """Durations can be spelled in several ways (60m, 1h); the API server keeps the one that was written."""
     return {key: value for key, value in document.items() if isinstance(value, dict)}
+
+
+def test_the_api_server_takes_the_example_of_a_horizontal_pod_autoscaler(plane: ControlPlane, namespace: str) -> None:
+    path = "docs/examples/autoscaling/hpa.yaml"
+    ran = plane.kubectl("apply", "--server-side", "--validate=strict", "-n", namespace, "-f", path)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("name", ["prometheus-adapter", "keda"])
+def test_what_other_autoscalers_ask_prometheus_for_exists(name: str) -> None:
+    text = Path(f"docs/examples/autoscaling/{name}.yaml").read_text()
+    assert asked(checked(text, name)) == {"voicefleet_transceiver_calls", "voicefleet_transceiver_capacity"}
+    assert f"{Label.SHARD.replace('.', '_').replace('/', '_')}" in text, "the label that the PodMonitors keep"

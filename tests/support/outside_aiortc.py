@@ -34,6 +34,7 @@ async def main(url: str, key: str) -> None:
                 {
                     "heard": True,
                     "remote": f"{pair.remote_addr[0]}:{pair.remote_addr[1]}",
+                    "address": pair.local_candidate.host,
                     "port": pair.local_candidate.port,
                 }
             ),

@@ -75,14 +75,21 @@ def parse(arguments: Sequence[str]) -> Request:
         own, further = own[:cut], own[cut + 1 :]
     parser = argparse.ArgumentParser(
         prog="scripts/test",
-        usage="%(prog)s [TIER ...] [--all] [--seconds S] [-- PYTEST ARGUMENTS]",
+        usage="%(prog)s [TIER ...] [--all] [--cluster] [--seconds S] [-- PYTEST ARGUMENTS]",
         description="Run the tests that can run on this machine, and say how to run the others.",
         epilog="tiers: " + "; ".join(f"{tier.name}: {tier.purpose}" for tier in TIERS),
     )
     parser.add_argument("tier", nargs="*", help="without any: all that can run here")
     parser.add_argument("--all", action="store_true", help="install system parts (root, apt); every tier must run")
+    parser.add_argument("--cluster", action="store_true", help="test with pods in the cluster of $KUBECONFIG")
     parser.add_argument("--seconds", type=int, default=FUZZ_SECONDS, help="for each target of the fuzz tier")
     chosen = parser.parse_args(own)
+    if chosen.cluster:
+        if not os.environ.get("KUBECONFIG"):
+            parser.error("--cluster takes the cluster of $KUBECONFIG, which is not set")
+        # Only the tests with pods; the others have an API server of their own, with which they do as they like.
+        os.environ["VF_CLUSTER"] = os.environ["KUBECONFIG"]
+        chosen.tier, further = ["cluster"], ["--ignore-glob=*/tests/cluster/test_*.py", *further]
     for name in chosen.tier:
         if name not in names:
             parser.error(f"there is no tier '{name}'; there are: {', '.join(names)}")

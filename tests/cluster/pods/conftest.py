@@ -1,5 +1,6 @@
 """One cluster of one node for all tests with real pods, the chart installed in it, and a fleet from the example."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,15 +10,16 @@ import pytest
 from scripts.oci.archive import write
 from scripts.oci.layers import NotMade
 from scripts.oci.product import product_image
+from tests.support.kubernetes.cluster import GIVEN, Cluster, GivenCluster, found
 from tests.support.kubernetes.cluster_images import load_cluster_images
-from tests.support.kubernetes.one_node import OneNode, one_node
+from tests.support.kubernetes.one_node import one_node
 from tests.support.kubernetes.programs import BuildError, node_programs, programs
 from tests.support.kubernetes.voice import EXAMPLE, PROJECT, Voice
 from tests.support.tiers import CONTAINERS, KERNEL_TIER
 
 CHART = PROJECT / "helm" / "voicefleet"
-IMAGE = "voicefleet.dev/voicefleet"
-TAG = "test"
+REPOSITORY, _, TAG = os.environ.get("VF_IMAGE", "voicefleet.dev/voicefleet:test").rpartition(":")
+"""In a cluster that was given its nodes have to have it, or to get it."""
 LOGS = PROJECT / ".cache" / "test" / "cluster"
 
 
@@ -27,42 +29,47 @@ FIRST_SECONDS = 3600
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these need a node."""
+    """All of these need a node, unless they are given a cluster."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.needs(CONTAINERS, KERNEL_TIER))
+            if not os.environ.get(GIVEN):
+                item.add_marker(pytest.mark.needs(CONTAINERS, KERNEL_TIER))
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(FIRST_SECONDS))
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[OneNode]:
-    """The node, with the product's image and what pods stand on."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The node, with the product's image and what pods stand on; or the cluster that the tests were given."""
+    if given := os.environ.get(GIVEN):
+        kubectl, helm = found("kubectl", lambda: programs().kubectl), found("helm", lambda: node_programs().helm)
+        yield GivenCluster(Path(given), kubectl, helm, tmp_path_factory.mktemp("given"))
+        return
     try:
         built, node_built, image = programs(), node_programs(), product_image()
     except (BuildError, NotMade) as error:
         pytest.fail(f"there is no cluster: {error}", pytrace=False)
     with one_node(built, node_built, LOGS / "start") as running:
         load_cluster_images(running, node_built.pause, node_built.coredns)
-        running.load(partial(write, image, f"{IMAGE}:{TAG}"))
-        running.tag(f"{IMAGE}:{TAG}", f"{IMAGE}:next")  # the same by another release's name: for rollouts
+        running.load(partial(write, image, f"{REPOSITORY}:{TAG}"))
         running.wait_until_ready()
         yield running
 
 
 @pytest.fixture(scope="session")
-def chart(cluster: OneNode) -> OneNode:
+def chart(cluster: Cluster) -> Cluster:
     """The cluster with the chart installed as a user would."""
+    image = ("--set", f"image.repository={REPOSITORY}", "--set", f"image.tag={TAG}")
     ran = cluster.helm(
-        *("install", "voicefleet", str(CHART), "--namespace", "voicefleet-system", "--create-namespace"),
-        *("--set", f"image.tag={TAG}", "--wait", "--timeout", "180s"),
+        *("install", "voicefleet", str(CHART), "--namespace", "voicefleet-system", "--create-namespace", *image),
+        *("--set", "operator.replicas=2", "--wait", "--timeout", "180s"),
     )
     assert ran.returncode == 0, ran.stderr
     return cluster
 
 
 @pytest.fixture(scope="session")
-def voice(chart: OneNode) -> Voice:
+def voice(chart: Cluster) -> Voice:
     """The fleet of docs/examples/voicefleet.yaml, ready. A test leaves it as it was."""
     made = Voice(chart, "voice")
     chart.apply(
@@ -74,7 +81,8 @@ def voice(chart: OneNode) -> Voice:
         }
     )
     made.k("apply", "-f", str(EXAMPLE))
-    print(f"ready {made.wait_until_ready():.0f} s after kubectl apply")
+    made.ready_after = made.wait_until_ready()
+    print(f"ready {made.ready_after:.0f} s after kubectl apply")
     return made
 
 

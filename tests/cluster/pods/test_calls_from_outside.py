@@ -11,15 +11,17 @@ import pytest
 
 from tests.support.chromium import chromium_page, speech
 from tests.support.facts import eventually_seen
-from tests.support.kubernetes.one_node import CLIENT, NODE_ADDRESS, OneNode
-from tests.support.kubernetes.voice import PROJECT, SMALL, Voice
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.kubernetes.one_node import CLIENT
+from tests.support.kubernetes.voice import PROJECT, SMALL, Voice, slowness
 from tests.support.tiers import CHROMIUM, SPEECH
 
+READY_WITHIN = 60.0
 PACKETS = "voicefleet_relay_packets_total"
 
 
 def _aiortc(voice: Voice) -> dict[str, object]:
-    command = (*voice.cluster.client.enter, sys.executable, "-m", "tests.support.outside_aiortc", voice.url, voice.key)
+    command = (*voice.cluster.caller, sys.executable, "-m", "tests.support.outside_aiortc", voice.url, voice.key)
     ran = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=180, check=False)
     assert ran.returncode == 0, ran.stderr
     document: dict[str, object] = json.loads(ran.stdout)
@@ -27,6 +29,8 @@ def _aiortc(voice: Voice) -> dict[str, object]:
 
 
 def test_helm_install_and_one_apply_make_a_fleet_that_is_ready(voice: Voice) -> None:
+    allowed = READY_WITHIN * slowness()
+    assert voice.ready_after <= allowed, f"{voice.ready_after:.0f} s; allowed at this load: {allowed:.0f} s"
     fleet = voice.get("vf/demo")["status"]
     assert fleet["conditions"], fleet
     for target in ("vf/demo", "rp/edge", "ts/main"):
@@ -41,12 +45,14 @@ def test_an_aiortc_client_hears_its_voice_through_the_host_port_and_its_address_
     called = _aiortc(voice)
     assert called["heard"] is True
     (pool,) = voice.get("rp")["items"]
+    client = CLIENT if voice.cluster.own else called["address"]
     assert str(called["remote"]) in pool["status"]["addresses"], (called, pool["status"])
     ask = "redis-cli --no-auth-warning -a $(sed -n 's/requirepass //p' /etc/redis/redis.conf) keys '*:flow:*'"
     flows = voice.k("exec", "deploy/demo-session-map", "--", "sh", "-c", ask)
-    assert f":flow:edge:{CLIENT}|{called['port']}" in flows, flows
+    assert f":flow:edge:{client}|{called['port']}" in flows, flows
     told = "".join(voice.k("logs", pod) for pod in voice.pods("signaling"))
-    assert f'"network": "{CLIENT.rpartition(".")[0]}.0/24"' in told, "signaling places clients by their own addresses"
+    network = f"{str(client).rpartition('.')[0]}.0/24"
+    assert f'"network": "{network}"' in told, "signaling places clients by their own addresses"
 
 
 @pytest.mark.timeout(600)
@@ -93,7 +99,7 @@ async () => {
 
 async def _chromium(voice: Voice, folder: Path) -> dict[str, Any]:
     """A call by Chromium from outside: what it says of itself once it has heard words."""
-    client = voice.cluster.client
+    client = voice.node.client
     async with chromium_page(speech(folder / "speech.wav"), namespace=client) as page:
         # A microphone is given to secure origins only, of which this is one; nobody has to listen there.
         await page.route("http://localhost/", lambda route: route.fulfill(body="<title>call</title>"))
@@ -129,12 +135,12 @@ async def _chromium(voice: Voice, folder: Path) -> dict[str, Any]:
 async def test_chromium_hears_its_voice_through_the_host_port(voice: Voice, tmp_path: Path) -> None:
     found = await _chromium(voice, tmp_path)
     (pool,) = voice.get("rp")["items"]
-    assert found["remote"] == {"address": NODE_ADDRESS, "port": pool["status"]["port"], "protocol": "udp"}
+    assert found["remote"] == {"address": voice.cluster.address, "port": pool["status"]["port"], "protocol": "udp"}
 
 
 @pytest.mark.needs(CHROMIUM, SPEECH)
 async def test_chromium_in_a_network_without_udp_talks_over_tcp(voice: Voice, tmp_path: Path) -> None:
-    client = voice.cluster.client
+    client = voice.node.client
     (pool,) = voice.get("rp")["items"]
     client.run("nft", "add table inet block")
     try:
@@ -143,11 +149,11 @@ async def test_chromium_in_a_network_without_udp_talks_over_tcp(voice: Voice, tm
         found = await _chromium(voice, tmp_path)
     finally:
         client.run("nft", "delete table inet block")
-    assert found["remote"] == {"address": NODE_ADDRESS, "port": pool["status"]["port"], "protocol": "tcp"}
+    assert found["remote"] == {"address": voice.cluster.address, "port": pool["status"]["port"], "protocol": "tcp"}
 
 
 @pytest.fixture(scope="module")
-def kernel_voice(chart: OneNode) -> Iterator[Voice]:
+def kernel_voice(chart: Cluster) -> Iterator[Voice]:
     """A second fleet: its relay is reached by a port that every node has, and forwards in the kernel."""
     made = Voice(chart, "voice-kernel")
     # The capabilities of the kernel program are more than `baseline` allows, and no privileged container is needed.

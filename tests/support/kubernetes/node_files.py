@@ -59,6 +59,7 @@ def _kubelet(folder: Path, node: str, address: str) -> dict[str, Any]:
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{node}",
         "failSwapOn": False,
+        "syncFrequency": "5s",  # how soon pods see that a Secret has changed; a minute otherwise
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "resolvConf": str(folder / "box" / "resolv.conf"),
         "clusterDNS": [DNS_SERVICE],

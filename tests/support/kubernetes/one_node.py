@@ -22,7 +22,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from tests.support.kubernetes.certificates import Authority
-from tests.support.kubernetes.kubectl import Kubectl
+from tests.support.kubernetes.cluster import Cluster
 from tests.support.kubernetes.node_files import API_SERVICE, PODS, SERVICES, SOCKET, write_node_files
 from tests.support.kubernetes.programs import NodePrograms, Programs
 from tests.support.namespaces import Namespace, address, namespaces, wire
@@ -31,18 +31,20 @@ NODE_ADDRESS: Final = "198.18.0.11"
 ROUTER: Final = "198.18.0.1"
 CLIENT: Final = "198.51.100.10"
 """Where clients call from: an address that is not of the cluster."""
-START_SECONDS: Final = 120.0
 _HERE: Final = Path(__file__).parent
 
 
-class OneNode(Kubectl):
+class OneNode(Cluster):
     """The cluster: its programs, its client's namespace, its kubectl."""
+
+    own = True
 
     def __init__(
         self, built: Programs, node_built: NodePrograms, folder: Path, node: Namespace, client: Namespace
     ) -> None:
         super().__init__(built.kubectl, folder / "admin.kubeconfig", (*node.enter,))
         self.folder, self.node, self.client = folder, node, client
+        self.caller, self.address = client.enter, NODE_ADDRESS
         self.name = node.name
         self.helm_program = node_built.helm
         self._built, self._node_built = built, node_built
@@ -115,38 +117,25 @@ class OneNode(Kubectl):
         ran = self._in_box("ctr", "-n", "k8s.io", "images", "tag", name, other)
         assert ran.returncode == 0, ran.stderr.decode()
 
-    def helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run helm as the administrator; the caller looks at how it went."""
-        command = (*self.node.enter, str(self.helm_program), f"--kubeconfig={self.kubeconfig}", *arguments)
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=os.environ | {"HOME": str(self.folder)},
-            check=False,
-        )
+    def kill_container(self, identifier: str) -> None:
+        """SIGKILL all processes of a container."""
+        ran = self._in_box("ctr", "-n", "k8s.io", "tasks", "kill", "--all", "--signal", "SIGKILL", identifier)
+        assert ran.returncode == 0, ran.stderr.decode()
 
     def keep_logs(self, target: Path) -> None:
-        """Copy what programs and pods said, and what the cluster holds, for whoever reads about a failure."""
-        target.mkdir(parents=True, exist_ok=True)
+        """What programs and pods said, too."""
+        super().keep_logs(target)
         for path in self.folder.glob("*.log"):
             shutil.copy(path, target)
         for path in (self.folder / "log" / "pods").rglob("*.log"):
             shutil.copy(path, target / f"{path.parent.parent.name}_{path.parent.name}_{path.name}")
-        for name, question in {"events": "events", "pods": "pods", "fleets": "voice"}.items():
-            (target / f"{name}.yaml").write_text(self.kubectl("get", question, "-A", "-o", "yaml").stdout)
 
-    def until(self, fact: Callable[[], object], what: str, deadline: float = START_SECONDS) -> None:
-        """Wait until something is true; fails early when one of the programs has ended."""
-        end = time.monotonic() + deadline
-        while not fact():
-            for name, process in self._processes.items():
-                if process.poll() is not None:
-                    said = (self.folder / f"{name}.log").read_text()[-3000:]
-                    raise AssertionError(f"{name} ended with {process.returncode}: {said}")
-            assert time.monotonic() < end, f"after {deadline:.0f} s still not: {what}"
-            time.sleep(0.1)
+    def see_that_all_run(self) -> None:
+        """Fail, in its own words, where one of the programs has ended."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                said = (self.folder / f"{name}.log").read_text()[-3000:]
+                raise AssertionError(f"{name} ended with {process.returncode}: {said}")
 
     def stop(self) -> None:
         """End everything, and take away its cgroups."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.kubernetes.one_node import NODE_ADDRESS, OneNode
+import pytest
+
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.kubernetes.one_node import OneNode
 
 PROJECT: Final = Path(__file__).parents[3]
 EXAMPLE: Final = PROJECT / "docs" / "examples" / "voicefleet.yaml"
@@ -19,6 +23,11 @@ SMALL: Final = {"resources": {"requests": {"cpu": "20m"}}}
 """For further pools and shards: all of them share one small node."""
 READY_SECONDS: Final = 300.0
 """On a machine that is three times slower than ours and has other things to do; it takes 15 s on a quiet one."""
+
+
+def slowness() -> float:
+    """By how much a promise in seconds has to be stretched, since others use this machine too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class Call:
     lost: int
     said: int
     ended: str
+    port: int
+    """Of the relay that it went through last."""
 
 
 class Callers:
@@ -62,10 +73,12 @@ class Callers:
 
 
 class Voice:
-    """The fleet `demo` of docs/examples/voicefleet.yaml in a namespace of its own."""
+    """A fleet in a namespace of its own; `demo` is that of docs/examples/voicefleet.yaml."""
 
-    def __init__(self, cluster: OneNode, namespace: str) -> None:
-        self.cluster, self.namespace = cluster, namespace
+    def __init__(self, cluster: Cluster, namespace: str, fleet: str = "demo") -> None:
+        self.cluster, self.namespace, self.fleet = cluster, namespace, fleet
+        self.ready_after = 0.0
+        """Seconds from `kubectl apply` until all of it was ready."""
 
     def k(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace; it must succeed."""
@@ -84,6 +97,25 @@ class Voice:
             if "deletionTimestamp" not in each["metadata"] and each["status"].get("phase") in ("Pending", "Running")
         ]
 
+    @property
+    def node(self) -> OneNode:
+        """The tests' own node; a test that needs it is left out where the cluster is somebody's."""
+        if not isinstance(self.cluster, OneNode):
+            pytest.skip("takes a node apart: only in the tests' own cluster")
+        return self.cluster
+
+    def kill(self, pod: str) -> None:
+        """SIGKILL what runs in a pod; the pod stays, and kubelet starts its containers again."""
+        node = self.node
+        for each in self.get(f"pod/{pod}")["status"]["containerStatuses"]:
+            node.kill_container(each["containerID"].rpartition("/")[2])
+
+    def going(self, component: str = "") -> list[str]:
+        """The names of pods that were told to go and are still there."""
+        selector = f" -l app.kubernetes.io/component={component}" if component else ""
+        items = self.get(f"pods{selector}")["items"]
+        return [each["metadata"]["name"] for each in items if "deletionTimestamp" in each["metadata"]]
+
     def wait_until_ready(self, deadline: float = READY_SECONDS) -> float:
         """Until fleet, pools and shards say so; how long it took."""
         began = time.monotonic()
@@ -94,7 +126,7 @@ class Voice:
         """Until all Deployments have all their new pods, and no others."""
         for name in self.k("get", "deployments", "-o", "name").split():
             self.k("rollout", "status", name, f"--timeout={READY_SECONDS:.0f}s")
-        self.until(lambda: not self._going(), "the old pods have gone")
+        self.until(lambda: not self.going(), "the old pods have gone")
         self.wait_until_ready()
 
     def until(self, fact: Callable[[], object], what: str, deadline: float = READY_SECONDS) -> None:
@@ -115,19 +147,19 @@ class Voice:
     @property
     def url(self) -> str:
         """Where clients outside send offers: a port of the node."""
-        ports = self.get("service/demo-signaling")["spec"]["ports"]
-        return f"http://{NODE_ADDRESS}:{ports[0]['nodePort']}"
+        ports = self.get(f"service/{self.fleet}-signaling")["spec"]["ports"]
+        return f"http://{self.cluster.address}:{ports[0]['nodePort']}"
 
     @property
     def key(self) -> str:
         """The first API key, which the operator made."""
-        data: dict[str, str] = self.get("secret/demo-api-keys")["data"]
+        data: dict[str, str] = self.get(f"secret/{self.fleet}-api-keys")["data"]
         return base64.b64decode(next(iter(data.values()))).decode()
 
     @contextmanager
     def callers(self, count: int) -> Iterator[Callers]:
         """So many calls from outside, all up."""
-        command = (*self.cluster.client.enter, sys.executable, "-m", "tests.support.outside_callers", self.url)
+        command = (*self.cluster.caller, sys.executable, "-m", "tests.support.outside_callers", self.url)
         with subprocess.Popen(
             ("setpriv", "--pdeathsig", "KILL", *command, self.key, str(count)),
             stdin=subprocess.PIPE,
@@ -147,8 +179,3 @@ class Voice:
                     process.wait(20)
                 except subprocess.TimeoutExpired:
                     process.kill()
-
-    def _going(self) -> list[str]:
-        return [
-            each["metadata"]["name"] for each in self.get("pods")["items"] if "deletionTimestamp" in each["metadata"]
-        ]
