@@ -1,7 +1,11 @@
 """Directories made up for tests of steering: relays and transceivers in real cities."""
 
+from random import Random
+
 from voicefleet.core.directory import Directory, HopWorker, Kind, PublicAddress, RelayEntry, TransceiverEntry
 from voicefleet.core.place import Place
+from voicefleet.core.steering.policy import Policy
+from voicefleet.core.steering.steering import Steering
 
 FRANKFURT = Place(50.11, 8.68)
 PARIS = Place(48.86, 2.35)
@@ -10,6 +14,9 @@ VIRGINIA = Place(39.04, -77.49)
 TOKYO = Place(35.68, 139.69)
 SYDNEY = Place(-33.87, 151.21)
 SAO_PAULO = Place(-23.55, -46.63)
+POOLS = {
+    "fra": FRANKFURT, "par": PARIS, "dub": DUBLIN, "us": VIRGINIA, "jp": TOKYO, "au": SYDNEY, "br": SAO_PAULO,
+}  # fmt: skip
 NOW = 100.0
 
 
@@ -53,3 +60,9 @@ def directory(*entries: RelayEntry | TransceiverEntry, now: float = NOW) -> Dire
     for entry in entries:
         table.heard(entry, now)
     return table
+
+
+def steering_of_pools(policy: Policy | None = None, seed: int = 1) -> Steering:
+    """Steering with a relay in each of `POOLS`, whose regions are named as the pools are."""
+    relays = (relay(pool, where, region=pool) for pool, where in POOLS.items())
+    return Steering(directory(*relays), policy or Policy(), Random(seed))

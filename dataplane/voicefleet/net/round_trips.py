@@ -20,6 +20,7 @@ from voicefleet.contract import Metric as Name
 from voicefleet.contract import RedisKey
 from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.net.redis_link import RedisLink, Unavailable
+from voicefleet.net.write_behind import keep_sending
 
 LENGTH: Final = 100_000
 """Entries that the stream keeps, about 12 MB of Redis's memory."""
@@ -70,12 +71,7 @@ class RoundTripReports(Collector):
 
     async def run(self) -> None:
         """Send until cancelled."""
-        while True:
-            await self._some.wait()
-            await asyncio.sleep(GATHER)
-            if not await self.send():
-                await asyncio.sleep(RETRY_PAUSE)
-                await self._link.wait_up()
+        await keep_sending(self._some, self.send, self._link, GATHER, RETRY_PAUSE)
 
     async def send(self) -> bool:
         """Send what waits; False if Redis did not take it."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -19,6 +20,8 @@ from voicefleet import contract
 
 POLL: Final = 2.0
 """Seconds between looks. A kubelet itself takes up to a minute and a half to bring a change."""
+
+_SWAPPED: Final = "..data"
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
@@ -85,7 +88,8 @@ class WatchedFile(Generic[_Value]):
         """Each new value, for asyncio; runs until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            value = self.refresh(loop.time())
+            # In a thread: a directory may hold thousands of files, and calls do not wait for them.
+            value = await asyncio.to_thread(self.refresh, loop.time())
             if value is not None:
                 yield value
             await asyncio.sleep(POLL)
@@ -134,16 +138,19 @@ class FileMetrics(Collector):
 
 def _fingerprint(path: Path) -> tuple[_Stat, ...]:
     """Changes whenever the content may have: followed through symlinks, for a directory over its visible files."""
-    if path.is_dir():
-        with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        return tuple(_stat(path / name) for name in names)
-    return (_stat(path),)
+    if not path.is_dir():
+        return (_stat(str(path), path.name),)
+    with suppress(OSError):
+        # What a kubelet mounts never changes in place: it swaps this link, however many files are behind it.
+        return (_stat(str(path / _SWAPPED), os.readlink(path / _SWAPPED)),)
+    with os.scandir(path) as entries:
+        visible = [(entry.name, entry.path) for entry in entries if not entry.name.startswith(".")]
+    return tuple(_stat(where, name) for name, where in sorted(visible))
 
 
-def _stat(path: Path) -> _Stat:
-    status = path.stat()
-    return (path.name, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+def _stat(path: str, name: str) -> _Stat:
+    status = os.stat(path)
+    return (name, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _reason(error: OSError | ValueError) -> str:

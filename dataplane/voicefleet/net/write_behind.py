@@ -5,7 +5,7 @@ since the owner refreshes all that lives anyway. Nothing here raises or waits in
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -59,12 +59,7 @@ class WriteBehind:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        while True:
-            await self._some.wait()
-            await asyncio.sleep(GATHER)
-            if not await self.send():
-                await asyncio.sleep(RETRY_PAUSE)
-                await self._link.wait_up()
+        await keep_sending(self._some, self.send, self._link, GATHER, RETRY_PAUSE)
 
     async def send(self) -> bool:
         """Send all that is waiting now; False if Redis is away, in which case what was not sent goes on waiting."""
@@ -107,6 +102,18 @@ class WriteBehind:
 
     def _count(self, result: str, times: int) -> None:
         self._writes.labels(self._operation, result).inc(times)
+
+
+async def keep_sending(
+    some: asyncio.Event, send: Callable[[], Awaitable[bool]], link: RedisLink, gather: float, pause: float
+) -> None:
+    """Until cancelled: when there is something, wait for its company and send; while Redis is away, wait for it."""
+    while True:
+        await some.wait()
+        await asyncio.sleep(gather)
+        if not await send():
+            await asyncio.sleep(pause)
+            await link.wait_up()
 
 
 async def _send(redis: Redis, batch: dict[str, _Write]) -> list[object]:

@@ -1,7 +1,9 @@
 """Files as Kubernetes mounts them: swapped, broken, gone, and back."""
 
+import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +165,35 @@ def test_a_directory_of_files_is_watched_as_one(tmp_path: Path) -> None:
     (tmp_path / "shop").write_text("three")
     assert names.refresh(POLL) == ["shop"]
     assert names.refresh(2 * POLL) is None
+
+
+def test_a_mounted_directory_changes_with_the_link_that_a_kubelet_swaps(mount: Mount) -> None:
+    rings = WatchedFile(mount.root, lambda path: (path / "ring.json").read_bytes(), "rings")
+    assert rings.look() is None
+    mount.swap(SECOND.dump())
+    assert rings.look() == SECOND.dump()
+    assert rings.look() is None
+
+
+async def test_calls_do_not_wait_while_thousands_of_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicefleet.net.watched_file.POLL", 0.01)
+    reading = threading.Event()
+    reading.set()
+
+    def read(path: Path) -> str:
+        assert reading.wait(30), "the loop had no turn while a file was read"
+        return path.read_text()
+
+    (file := tmp_path / "names").write_text("a")
+    names = WatchedFile(file, read, "names")
+    reading.clear()
+    file.write_text("a, b")
+    asyncio.get_running_loop().call_later(0.05, reading.set)
+    async for value in names.changes():
+        assert value == "a, b"
+        break
 
 
 def test_a_directory_that_is_missing_is_a_typed_error(tmp_path: Path) -> None:

@@ -5,26 +5,21 @@ from random import Random
 import pytest
 
 from tests.support.directories import (
-    DUBLIN,
     FRANKFURT,
     NOW,
     PARIS,
+    POOLS,
     SAO_PAULO,
     SYDNEY,
     TOKYO,
     VIRGINIA,
-    directory,
-    relay,
+    steering_of_pools,
 )
 from voicefleet.core.place import Place, at_distance, distance_km
 from voicefleet.core.steering.belief import MS_PER_KM, Ground, believe
-from voicefleet.core.steering.policy import Client, Policy, network_of
+from voicefleet.core.steering.policy import Client, network_of
 from voicefleet.core.steering.round_trips import FORGOTTEN, HALF_LIFE, HEAVIEST, POOLS_EACH, Measured, RoundTrips
-from voicefleet.core.steering.steering import Steering
 
-POOLS = {
-    "fra": FRANKFURT, "par": PARIS, "dub": DUBLIN, "us": VIRGINIA, "jp": TOKYO, "au": SYDNEY, "br": SAO_PAULO,
-}  # fmt: skip
 OSAKA = Place(34.69, 135.5)
 NETWORK = "198.51.100.0/24"
 
@@ -106,8 +101,7 @@ def test_a_network_that_the_map_puts_into_the_wrong_place_finds_its_relay_within
     told: Place | None, seed: int
 ) -> None:
     truth, random = OSAKA, Random(seed)
-    table = directory(*(relay(pool, where, region=pool) for pool, where in POOLS.items()))
-    choice = Steering(table, Policy(), Random(seed))
+    choice = steering_of_pools(seed=seed)
     used = []
     for call in range(6):
         now = NOW + call * 0.1

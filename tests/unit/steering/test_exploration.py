@@ -1,35 +1,16 @@
 """Pools that are offered only to be measured: after those that carry the call, a few, and each but once or twice."""
 
-from random import Random
+import math
 
-from tests.support.directories import (
-    DUBLIN,
-    FRANKFURT,
-    NOW,
-    PARIS,
-    SAO_PAULO,
-    SYDNEY,
-    TOKYO,
-    VIRGINIA,
-    directory,
-    relay,
-)
+from tests.support.directories import NOW, POOLS, steering_of_pools
 from voicefleet.core.place import Place
 from voicefleet.core.steering.belief import Ground
 from voicefleet.core.steering.explanation import explain_candidate
-from voicefleet.core.steering.exploration import IN_DOUBT
+from voicefleet.core.steering.exploration import ALONE_MS, IN_DOUBT
 from voicefleet.core.steering.policy import Client, PlaceSource, Policy
 from voicefleet.core.steering.steering import Steering
 
-POOLS = {
-    "fra": FRANKFURT, "par": PARIS, "dub": DUBLIN, "us": VIRGINIA, "jp": TOKYO, "au": SYDNEY, "br": SAO_PAULO,
-}  # fmt: skip
 BERLIN = Client(Place(52.52, 13.4), "198.51.100.0/24", source=PlaceSource.DATABASE)
-
-
-def steering(policy: Policy | None = None) -> Steering:
-    relays = (relay(pool, where, region=pool) for pool, where in POOLS.items())
-    return Steering(directory(*relays), policy or Policy(), Random(1))
 
 
 def call(choice: Steering, client: Client, truth: dict[str, float], now: float = NOW) -> list[str]:
@@ -40,15 +21,26 @@ def call(choice: Steering, client: Client, truth: dict[str, float], now: float =
     return offered
 
 
+def browser_call(choice: Steering, client: Client, truth: dict[str, float], now: float) -> list[str]:
+    """One call of a browser that checks a relay every 48 ms and none after the first answer; the pools, best first."""
+    offered = [each.pool for each in choice.relays(client, now).relays]
+    answered = math.inf
+    for number, pool in enumerate(offered):
+        if answered > number * ALONE_MS:
+            answered = min(answered, number * ALONE_MS + truth[pool])
+            choice.measured.record(client.network, pool, truth[pool], now)
+    return offered
+
+
 def test_nothing_is_explored_for_a_network_that_nobody_has_measured_or_that_has_no_name() -> None:
-    assert call(steering(), BERLIN, dict.fromkeys(POOLS, 20.0)) == ["fra", "par"]
+    assert call(steering_of_pools(), BERLIN, dict.fromkeys(POOLS, 20.0)) == ["fra", "par"]
     nameless = Client(BERLIN.place)
-    assert len(steering().relays(nameless, NOW).relays) == 2
+    assert len(steering_of_pools().relays(nameless, NOW).relays) == 2
 
 
 def test_where_cables_are_as_maps_say_only_pools_that_could_be_nearer_are_tried_and_not_for_long() -> None:
     choice, near = (
-        steering(),
+        steering_of_pools(),
         {"fra": 21.0, "par": 29.0, "dub": 38.0, "us": 122.0, "jp": 157.0, "au": 269.0, "br": 177.0},
     )
     calls = [call(choice, BERLIN, near, NOW + number) for number in range(8)]
@@ -60,7 +52,7 @@ def test_where_cables_are_as_maps_say_only_pools_that_could_be_nearer_are_tried_
 def test_a_network_that_is_slow_from_where_the_map_puts_it_is_looked_for_where_it_may_be() -> None:
     # The map says Berlin; it is in Osaka.
     choice, truth = (
-        steering(),
+        steering_of_pools(),
         {"jp": 18.0, "au": 140.0, "us": 190.0, "fra": 165.0, "par": 170.0, "dub": 172.0, "br": 290.0},
     )
     calls = [call(choice, BERLIN, truth, NOW + number) for number in range(5)]
@@ -71,8 +63,27 @@ def test_a_network_that_is_slow_from_where_the_map_puts_it_is_looked_for_where_i
     assert choice.relays(BERLIN, NOW + 9).belief.ground is Ground.MEASURED
 
 
+def test_a_wrong_relay_that_answers_before_another_is_checked_is_doubted_by_calls_that_try_each_pool_once() -> None:
+    # The map says Berlin; it is in Dublin, and Frankfurt answers in 45 ms.
+    choice, truth = (
+        steering_of_pools(),
+        {"fra": 45.0, "par": 31.0, "dub": 15.0, "us": 95.0, "jp": 180.0, "au": 290.0, "br": 170.0},
+    )
+    leads = [browser_call(choice, BERLIN, truth, NOW + number)[0] for number in range(10)]
+    assert leads[0] == "fra" and leads[-3:] == ["dub", "dub", "dub"]
+    tried = [pool for pool in leads if pool not in ("fra", "dub")]
+    assert len(tried) == len(set(tried)) <= 3, leads
+
+
+def test_a_slow_line_whose_relay_answers_alone_is_tried_elsewhere_a_few_times_and_stays() -> None:
+    choice = steering_of_pools()
+    truth = {"fra": 42.0, "par": 50.0, "dub": 58.0, "us": 142.0, "jp": 177.0, "au": 289.0, "br": 197.0}
+    leads = [browser_call(choice, BERLIN, truth, NOW + number)[0] for number in range(20)]
+    assert sum(lead != "fra" for lead in leads) <= 3 and set(leads[-10:]) == {"fra"}, leads
+
+
 def test_a_truly_slow_line_is_explored_for_a_while_and_stays_where_it_is() -> None:
-    choice = steering()
+    choice = steering_of_pools()
     truth = {"fra": 320.0, "par": 328.0, "dub": 338.0, "us": 422.0, "jp": 457.0, "au": 569.0, "br": 477.0}
     calls = [call(choice, BERLIN, truth, NOW + number) for number in range(20)]
     assert {each[0] for each in calls} == {"fra"}
@@ -81,7 +92,7 @@ def test_a_truly_slow_line_is_explored_for_a_while_and_stays_where_it_is() -> No
 
 def test_what_was_held_up_in_a_queue_once_is_measured_again() -> None:
     choice, truth = (
-        steering(),
+        steering_of_pools(),
         {"fra": 21.0, "par": 29.0, "dub": 38.0, "us": 122.0, "jp": 157.0, "au": 269.0, "br": 177.0},
     )
     choice.measured.record(BERLIN.network, "fra", 60.0, NOW)
@@ -91,10 +102,10 @@ def test_what_was_held_up_in_a_queue_once_is_measured_again() -> None:
 
 
 def test_allowed_regions_are_not_left_to_measure_either_and_asking_leaves_no_trace() -> None:
-    choice = steering(Policy(allowed_regions=frozenset({"fra", "par", "us"})))
+    choice = steering_of_pools(Policy(allowed_regions=frozenset({"fra", "par", "us"})))
     for number in range(6):
         assert set(call(choice, BERLIN, dict.fromkeys(POOLS, 150.0), NOW + number)) <= {"fra", "par", "us"}
-    slow = steering()
+    slow = steering_of_pools()
     slow.measured.record(BERLIN.network, "fra", 60.0, NOW)
     assert len(slow.relays(BERLIN, NOW, remember=False).relays) == 2
     explored = [each for each in slow.relays(BERLIN, NOW).candidates if each.explored]

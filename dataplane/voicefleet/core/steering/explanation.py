@@ -48,10 +48,10 @@ def explain_candidate(number: int, each: Candidate) -> str:
     """Why a relay stands where it does among the offered."""
     where = f" on node {each.relay.node}" if each.relay.node else ""
     lead = f"{number}. relay {each.relay.id}{where}, {explain_pool(each.ranked)}"
+    if each.explored:
+        return f"{lead}; offered only to be measured{', by this one call' if number == 1 else ''}."
     if number == 1:
         return f"{lead}."
-    if each.explored:
-        return f"{lead}; offered only to be measured."
     if each.shares:
         return f"{lead}; shares its {each.shares} with one before it, since nothing better apart was near."
     return f"{lead}; fails apart from those before it."

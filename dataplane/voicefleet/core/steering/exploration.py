@@ -1,8 +1,10 @@
 """Which pools are worth offering only to be measured: a call tells the round trip to each relay that it was offered.
 
-An explored relay stands after the one that shall carry the call: nobody is worse off for it. A pool is explored while
-it could turn out to be the nearest: because cables may be shorter than thought, or because the network may stand where
-the database does not put it. What is measured is known, so each pool is explored once or twice in a day or two.
+An explored relay stands after the one that shall carry the call, so nobody is worse off for it; only where the network
+may well be elsewhere and the first relay would answer before any other is checked, a call is carried by it. A pool is
+explored while it could turn out to be the nearest: because cables may be shorter than thought, or because the network
+may stand where the database does not put it. What is measured is known, so each pool is explored once or twice in a day
+or two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,7 @@ from typing import Final
 
 from voicefleet.core.place import Place
 from voicefleet.core.steering.belief import LIGHT_MS_PER_KM, Belief, Ground, odds_against
-from voicefleet.core.steering.relay_choice import RankedPool, Standing
+from voicefleet.core.steering.relay_choice import Candidate, RankedPool, Standing
 from voicefleet.core.steering.round_trips import Measured
 
 SHORTEST: Final = 1.25
@@ -21,6 +23,8 @@ SLOW_MS: Final = 28.0
 """An access delay above which the database may as well be wrong: one line in fifty is slower."""
 TWICE: Final = 1.5
 """Measurements below which one may have been held up in a queue, and another is worth having."""
+ALONE_MS: Final = 48.0
+"""A relay that answers within this time is the only one that Chromium checks."""
 IN_DOUBT: Final = 2
 """Pools explored by one call while the network may be anywhere; else one."""
 
@@ -55,6 +59,34 @@ def explore(
 def in_doubt(belief: Belief) -> bool:
     """Whether the network may well be elsewhere."""
     return belief.ground is Ground.MEASURED or (belief.ground is Ground.DATABASE and belief.access_ms > SLOW_MS)
+
+
+def heard_of(candidates: Sequence[Candidate], belief: Belief) -> list[str]:
+    """The pools that a call with these candidates measures by itself."""
+    counted = candidates[:1] if _never_doubted(candidates, belief) else candidates
+    return [each.relay.pool for each in counted]
+
+
+def in_order(candidates: Sequence[Candidate], tried: Sequence[Candidate], belief: Belief) -> tuple[Candidate, ...]:
+    """Where those to be measured stand: browsers check relays in order, and none after the first answer.
+
+    Behind the others, unless the network may well be elsewhere: then before the second relay, for the call or two that
+    it takes. Where the first would never be doubted, the call itself tries, once with each pool.
+    """
+    if not tried or not in_doubt(belief):
+        return (*candidates, *tried)
+    if _never_doubted(candidates, belief):
+        lead = tried[0]
+        if lead.ranked.measured is not None:
+            return tuple(candidates)
+        return (lead, *(each for each in candidates if each.relay.pool != lead.relay.pool))
+    return (candidates[0], *tried, *candidates[1:])
+
+
+def _never_doubted(candidates: Sequence[Candidate], belief: Belief) -> bool:
+    """Whether the first relay is in the wrong place, perhaps, and answers before a browser checks another."""
+    first = candidates[0].ranked.measured
+    return in_doubt(belief) and first is not None and first.milliseconds < ALONE_MS
 
 
 def _at_best(each: RankedPool, belief: Belief) -> float:

@@ -82,7 +82,7 @@ class Candidate:
     shares: str = ""
     """What it shares with a candidate before it: `node`, `zone`, `pool` or nothing."""
     explored: bool = False
-    """Offered after the others only for its round trip to be measured."""
+    """Offered only for its round trip to be measured: see `exploration.in_order`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from voicefleet.core.directory import Directory, RelayEntry
 from voicefleet.core.steering.belief import believe
 from voicefleet.core.steering.distances import Distances
-from voicefleet.core.steering.exploration import explore, in_doubt
+from voicefleet.core.steering.exploration import explore, heard_of, in_order
 from voicefleet.core.steering.fleet_view import NOTHING, FleetView, look
 from voicefleet.core.steering.policy import Client, Policy
 from voicefleet.core.steering.relay_choice import RelayChoice, choose, explored, rank
@@ -58,12 +58,10 @@ class Steering:
         candidates = choose(ranked, self.policy.relays if count is None else count, self._random)
         if candidates and remember and client.network:
             self._remember(client.network, candidates[0].relay.pool, now)
-            offered = [each.relay.pool for each in candidates]
+            offered = heard_of(candidates, belief)
             worth = explore(ranked, offered, belief, measured, view.places)
             tried = tuple(explored(each, self._random) for each in worth)
-            # Browsers check relays in order, and stop at the first answer: what has to be measured stands before the
-            # second relay, for the call or two that it takes.
-            candidates = (candidates[0], *tried, *candidates[1:]) if in_doubt(belief) else (*candidates, *tried)
+            candidates = in_order(candidates, tried, belief)
         forbidden = tuple(pool.name for pool in view.pools if not self.policy.allows(pool.region))
         return RelayChoice(candidates, tuple(ranked), belief, forbidden, view.gone)
 
