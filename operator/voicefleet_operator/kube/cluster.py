@@ -47,6 +47,8 @@ class Cluster:
         else:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = 32
+        # Else every request would read the environment and ~/.netrc in a thread; a proxy stands in the kubeconfig.
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(ApiClient(configuration))
 
     async def close(self) -> None:
@@ -129,7 +131,8 @@ class Cluster:
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Document:
         what = f"{method} {path}"
-        header = {"Accept": "application/json", "Content-Type": content_type, **headers}
+        # Not compressed, as by other controllers: long lists would cost the API server more than the network.
+        header = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type, **headers}
         pairs = [(key, value) for key, value in (query or {}).items() if value]
         try:
             request = await self._client.param_serialize(

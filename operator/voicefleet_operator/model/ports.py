@@ -206,12 +206,13 @@ def _choose(
     # Where a pool begins to look depends on its name, so that it finds the same port again in an empty fleet; a little
     # chance keeps two fleets that gave way to each other from meeting again.
     begin = int.from_bytes(hashlib.blake2s(want.pool.encode(), digest_size=4).digest()) % size
-    free = [terms.first + (begin + at) % size for at in range(size) if terms.first + (begin + at) % size not in used]
-    if not free:
+    free = (terms.first + (begin + at) % size for at in range(size) if terms.first + (begin + at) % size not in used)
+    first = next(free, None)
+    if first is None:
         return Refusal(
             Problem.EXHAUSTED,
             f"all {size} ports from {terms.first} to {terms.last} are in use or in quarantine; "
             "widen spec.ports.range of the fleet",
         )
     met = any(other.state is State.CLAIMED for other in others)
-    return random.choice(free) if met else free[0]
+    return random.choice([first, *free]) if met else first

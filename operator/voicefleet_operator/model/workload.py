@@ -19,11 +19,13 @@ class Progress:
     exists: bool = False
     observed: bool = False
     """Whether its controller has seen the newest template."""
+    arrived: bool = True
+    """Whether all pods of the newest template have been ready once; until then it is a rollout, and no harm."""
 
     @property
     def rolling(self) -> bool:
         """Whether pods are still being made, replaced or removed."""
-        return not self.observed or self.updated < self.wanted or self.pods != self.wanted
+        return not self.observed or not self.arrived or self.updated < self.wanted or self.pods != self.wanted
 
     @property
     def complete(self) -> bool:
@@ -46,14 +48,10 @@ def progress(document: dict[str, Any] | None) -> Progress:
             exists=True,
             observed=observed,
         )
-    stalled = next(
-        (
-            each.get("message") or each.get("reason", "")
-            for each in status.get("conditions", ())
-            if each.get("type") == "Progressing" and each.get("status") == "False"
-        ),
-        "",
+    told: dict[str, Any] = next(
+        (each for each in status.get("conditions", ()) if each.get("type") == "Progressing"), {}
     )
+    stalled = (told.get("message") or told.get("reason", "")) if told.get("status") == "False" else ""
     return Progress(
         wanted=spec.get("replicas", 1),
         pods=status.get("replicas", 0),
@@ -62,6 +60,7 @@ def progress(document: dict[str, Any] | None) -> Progress:
         stalled=stalled,
         exists=True,
         observed=observed,
+        arrived=told.get("reason") == "NewReplicaSetAvailable" or not spec.get("replicas", 1),
     )
 
 

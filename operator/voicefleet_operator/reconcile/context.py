@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+import aiohttp
+
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.model.ports import Refusal
 from voicefleet_operator.model.resources import Installation
@@ -50,6 +52,21 @@ class Context:
     """What foreign autoscalers scale, by namespace, and when that was read."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)
     """Pools that could get no port, found out when their fleet was reconciled."""
+    arrived: dict[Key, float] = field(default_factory=dict)
+    """When a pool was seen first that waits for its port."""
+
+    _http: aiohttp.ClientSession | None = None
+
+    def http(self) -> aiohttp.ClientSession:
+        """For questions to pods; connections stay open for as long as pods are asked often."""
+        if self._http is None or self._http.closed:
+            self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return self._http
+
+    async def close(self) -> None:
+        """End these connections."""
+        if self._http is not None:
+            await self._http.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from random import Random
 from typing import Any, Final
 
@@ -15,18 +16,20 @@ from voicefleet.contract import Label
 from voicefleet_operator.api.conditions import ConditionType, condition
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.kube.cluster import Cluster
+from voicefleet_operator.kube.endpoints import POD
 from voicefleet_operator.kube.errors import Conflict, Forbidden, KubernetesError, NotFound, Unavailable
 from voicefleet_operator.model.manifest import MANAGED_BY, MANAGER
 from voicefleet_operator.model.resources import Installation
+from voicefleet_operator.reconcile.concerned import concerned
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.echoes import LATE, LOST, Echoes
 from voicefleet_operator.reconcile.inventory import Inventory
 from voicefleet_operator.reconcile.measured import Measured
-from voicefleet_operator.reconcile.observed import Unreadable, resource
+from voicefleet_operator.reconcile.observed import Unreadable, known, resource
 from voicefleet_operator.reconcile.relay_pool import reconcile_pool
 from voicefleet_operator.reconcile.scaling_policy import reconcile_policy
 from voicefleet_operator.reconcile.statuses import write_status
-from voicefleet_operator.reconcile.store import Document, Key, Store, key_of, owner_uid
+from voicefleet_operator.reconcile.store import Document, Key, Store, key_of
 from voicefleet_operator.reconcile.transceiver_shard import reconcile_shard
 from voicefleet_operator.reconcile.voice_fleet import reconcile_fleet
 from voicefleet_operator.reconcile.watched import watched
@@ -44,6 +47,9 @@ ANSWERS: Final = 30.0
 """Seconds since the last answer after which the API server counts as absent."""
 
 _log = logging.getLogger(__name__)
+
+_looking: Final[ContextVar[Key | None]] = ContextVar("looking", default=None)
+"""What this task is looking at."""
 
 Reconcile = Callable[[Context, Any], Awaitable[Again | None]]
 _RECONCILE: Final[dict[str, Reconcile]] = {
@@ -131,11 +137,13 @@ class Controller:
         fresh = known is None or known["metadata"].get("resourceVersion") != document["metadata"]["resourceVersion"]
         if fresh and _is_watched(document):
             self._echoes.wrote(document)
-        self._take(document, False)
+        # Who wrote it goes on with the answer in hand, and need not look again because of it.
+        self._take(document, False, written_by=_looking.get() if document["kind"] != POD.kind else None)
 
-    def _take(self, document: Document, gone: bool) -> None:
+    def _take(self, document: Document, gone: bool, written_by: Key | None = None) -> None:
         store = self.context.store
         key = key_of(document)
+        before = store.get(*key)
         if gone:
             known = store.drop(key)
             if known is None:
@@ -144,14 +152,20 @@ class Controller:
             self.queue.forget(key)
         elif not store.put(document):
             return
-        self._wake_those_concerned(key, document, gone)
+        current = store.get(*key) or document
+        for each in concerned(store, current, None if gone else before, gone):
+            if each != written_by:
+                self._add(each)
 
     async def run(self) -> None:
         """Look at what is due, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(WORKERS):
-                tasks.create_task(self._work())
-            tasks.create_task(self._resync())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(WORKERS):
+                    tasks.create_task(self._work())
+                tasks.create_task(self._resync())
+        finally:
+            await self.context.close()
 
     async def relist(self) -> None:
         """Find out what came or went while no watch was looking."""
@@ -167,41 +181,6 @@ class Controller:
             for key in sorted(before - there):  # what came since then is in no answer, and there all the same
                 if (left := self.context.store.get(*key)) is not None:
                     self.seen(left, gone=True)
-
-    def _wake_those_concerned(self, key: Key, document: Document, gone: bool) -> None:
-        kind, namespace, name = key
-        store = self.context.store
-        if kind in KINDS:
-            if not gone and kind in _RECONCILE:
-                self._add(key)
-            if kind == "VoiceFleet":
-                for user in ("RelayPool", "TransceiverShard"):
-                    for each in store.all(user, namespace):
-                        if each.get("spec", {}).get("fleetRef") == name:
-                            self._add(key_of(each))
-            elif kind == "ScalingPolicy":
-                for each in store.all(kind, namespace):
-                    if each["spec"]["targetRef"] == document["spec"]["targetRef"]:
-                        self._add(key_of(each))
-            elif kind in ("RelayPool", "TransceiverShard"):
-                for each in store.all("ScalingPolicy", namespace):
-                    if each["spec"]["targetRef"] == {"kind": kind, "name": name}:
-                        self._add(key_of(each))
-                self._add(("VoiceFleet", namespace, document.get("spec", {}).get("fleetRef", "")))
-        elif kind == "Node":
-            for pool in store.all("RelayPool"):
-                self._add(key_of(pool))
-        elif kind == "Pod":
-            labels = document["metadata"].get("labels") or {}
-            if relays_of := labels.get(Label.POOL):
-                self._add(("RelayPool", namespace, relays_of))
-            if shard := labels.get("voicefleet.dev/shard"):
-                self._add(("TransceiverShard", namespace, shard))
-        else:
-            owner = owner_uid(document)
-            for reference in document["metadata"].get("ownerReferences", ()):
-                if reference["uid"] == owner and reference["kind"] in _RECONCILE:
-                    self._add((reference["kind"], namespace, reference["name"]))
 
     def _add(self, key: Key) -> None:
         if self._leads and self.context.store.get(*key) is not None:
@@ -219,13 +198,14 @@ class Controller:
         document = self.context.store.get(*key)
         if document is None or not self._leads:
             return
+        _looking.set(key)
         with self._measured.reconciles.labels(key[0]).time():
             await self._try(key, document)
 
     async def _try(self, key: Key, document: Document) -> None:
         try:
             try:
-                value = resource(document)
+                value = known(self.context.store, key)
             except Unreadable as error:
                 await self._unreadable(document, str(error))
                 return

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.model.resources import Fleet, Policy, Pool, Resource, Shard
-from voicefleet_operator.reconcile.store import Document, Store
+from voicefleet_operator.reconcile.store import Document, Key, Store, key_of
 
 
 class Unreadable(Exception):
@@ -39,6 +39,14 @@ def resource(document: Document) -> Resource[Any, Any]:
         annotations=metadata.get("annotations") or {},
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def known(store: Store, key: Key) -> Resource[Any, Any] | None:
+    """The typed value of an object as it was seen last, read once for each version of it."""
+    value = store.values.get(key)
+    if value is None and (document := store.get(*key)) is not None:
+        value = store.values[key] = resource(document)
+    return value
 
 
 def fleet_named(store: Store, namespace: str, name: str) -> Fleet | None:
@@ -83,9 +91,8 @@ def pods_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Doc
 
 
 def _find(store: Store, kind: str, namespace: str, name: str) -> Resource[Any, Any] | None:
-    document = store.get(kind, namespace, name)
     try:
-        return None if document is None else resource(document)
+        return known(store, (kind, namespace, name))
     except Unreadable:
         return None
 
@@ -93,10 +100,10 @@ def _find(store: Store, kind: str, namespace: str, name: str) -> Resource[Any, A
 def _readable(store: Store, kind: str, namespace: str) -> Iterator[Resource[Any, Any]]:
     for document in store.all(kind, namespace):
         try:
-            value = resource(document)
+            value = known(store, key_of(document))
         except Unreadable:
             continue
-        if not value.deleting:
+        if value is not None and not value.deleting:
             yield value
 
 

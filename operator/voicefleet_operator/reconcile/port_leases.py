@@ -7,6 +7,7 @@ written. One list of all fleets shows both at one moment. It is read only while 
 from dataclasses import dataclass
 from typing import Any, Final
 
+from voicefleet.contract import Label
 from voicefleet_operator.api.conditions import moment, timestamp
 from voicefleet_operator.api.voice_fleet import PortLease
 from voicefleet_operator.kube.endpoints import CUSTOM, OWNED, POD
@@ -19,6 +20,8 @@ from voicefleet_operator.reconcile.store import Document
 
 RETRY: Final = 15.0
 """Seconds until a pool that got no port is tried again, at least; a little chance is added."""
+
+_NOT_OF_A_FLEET: Final = f"!{Label.FLEET}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ async def _taken(context: Context, fleet: Fleet) -> dict[int, str]:
                     for port in service["spec"].get("ports") or ()
                     if port.get("nodePort")
                 }
-        for pod in await context.cluster.list(POD, namespace):
+        for pod in await context.cluster.list(POD, namespace, _NOT_OF_A_FLEET):
             if not _ours(pod):
                 taken |= {
                     port["hostPort"]: f"the host port of pod {_name(pod)}"

@@ -11,14 +11,15 @@ from voicefleet_operator.model.workload import Progress, progress, rollout_condi
 from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context
+from voicefleet_operator.reconcile.looks import COUNT_LOOK, count_look
 from voicefleet_operator.reconcile.observed import pods_of
 from voicefleet_operator.reconcile.relays import Sample, ask
 from voicefleet_operator.reconcile.statuses import write_status
 
-COUNT_LOOK: Final = 3.0
-"""Seconds between two looks at what the relays carry."""
 SILENT_LOOK: Final = 6.0
 """The same while a relay is silent, since each such look has to wait for it."""
+PORT_WAIT: Final = 2.0
+"""Seconds that a new pool is given to get its port, until it says that it has none."""
 _PUBLIC_FIRST: Final = ("ExternalIP", "InternalIP")
 
 
@@ -33,6 +34,8 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
     refused: list[str] = []
     state = by_hand(pool, fleet)
+    if not state and _is_about_to_get_a_port(context, pool, port):
+        return Again(PORT_WAIT)
     if not state and port is not None:
         refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised))
     carried = await _carried(context, pool)
@@ -54,7 +57,8 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
         return Again(10.0)
     if carried is None:
         return None
-    return Again(COUNT_LOOK if carried.complete else SILENT_LOOK)
+    look = count_look(context, (pool.kind, pool.namespace, pool.name))
+    return Again(look if carried.complete else max(look, SILENT_LOOK))
 
 
 async def _carried(context: Context, pool: Pool) -> Sample | None:
@@ -72,9 +76,18 @@ async def _carried(context: Context, pool: Pool) -> Sample | None:
     # Another look may come at any moment; rates of less than a count's time would be noise.
     if before is not None and context.clock() - before[1].at < COUNT_LOOK / 2:
         return before[1]
-    sample = await ask(running, context.clock())
+    sample = await ask(context.http(), running, context.clock())
     context.carried[key] = (before[1] if before is not None else None, sample)
     return sample
+
+
+def _is_about_to_get_a_port(context: Context, pool: Pool, port: int | None) -> bool:
+    """Whether the pool is so new that its fleet has not come to it; then there is nothing to say yet."""
+    key = (pool.kind, pool.namespace, pool.name)
+    if port is not None or key in context.refused_ports or pool.status.conditions:
+        context.arrived.pop(key, None)
+        return False
+    return context.clock() < context.arrived.setdefault(key, context.clock()) + PORT_WAIT
 
 
 def _leased(fleet: Fleet, pool: Pool) -> int | None:

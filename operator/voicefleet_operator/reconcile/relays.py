@@ -58,17 +58,17 @@ class Sample:
         return made / (self.at - before.at) if known else None
 
 
-async def ask(pods: Mapping[str, str], now: float) -> Sample:
+async def ask(session: aiohttp.ClientSession, pods: Mapping[str, str], now: float) -> Sample:
     """What the relays at these addresses carry."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session:
-        answers = await asyncio.gather(*(_one(session, address) for address in pods.values()))
+    answers = await asyncio.gather(*(_one(session, address) for address in pods.values()))
     return Sample(now, dict(zip(pods, answers, strict=True)))
 
 
 async def _one(session: aiohttp.ClientSession, address: str) -> Carried | None:
     host = f"[{address}]" if ":" in address else address
     try:
-        async with session.get(f"http://{host}:{Port.HEALTH}{HealthPath.METRICS}") as answer:
+        url = f"http://{host}:{Port.HEALTH}{HealthPath.METRICS}"
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=SECONDS)) as answer:
             return read(await answer.text()) if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):
         return None

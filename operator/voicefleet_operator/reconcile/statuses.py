@@ -1,7 +1,7 @@
 """Write a status when it has changed, and tell what a person would want to know as Events."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from voicefleet_operator.api.conditions import Condition, ConditionType, merged, timestamp
@@ -23,8 +23,12 @@ _TOLD: Final = (
     ConditionType.DRAINING,
     ConditionType.ABLE_TO_SCALE,
 )
-_BAD: Final = {ConditionType.DEGRADED: "True"}
-"""Conditions that are bad news when they are so; others are when they are not."""
+_BAD: Final = {ConditionType.DEGRADED: "True", ConditionType.DRAINING: "neither"}
+"""Conditions that are bad news when they are so, or never; others are when they are not."""
+_GOOD: Final = {ConditionType.READY, ConditionType.DRAINING}
+"""Told also when they become true and nothing was wrong before."""
+_BEGINNINGS: Final = {"Waiting", "Starting", "RelaysStarting", "TransceiversStarting"}
+"""Reasons that every object has for a while when it is new."""
 
 
 async def write_status(
@@ -47,17 +51,29 @@ async def write_status(
     fresh = {**document, "metadata": {**document["metadata"], "resourceVersion": resource.version}, "status": written}
     answer = await context.cluster.replace(fresh, "status")
     context.saw(answer)
-    for told in _news(before.conditions, conditions):
+    for told in news(before.conditions, conditions):
         await _tell(context, resource, told)
     return answer
 
 
-def _news(before: Iterable[Condition], after: Iterable[Condition]) -> Iterable[Condition]:
-    known = {each.type: (each.status, each.reason) for each in before}
+def news(before: Iterable[Condition], after: Iterable[Condition]) -> Iterator[Condition]:
+    """What a person would want to know: what has gone wrong, that it is mended, and that the object became Ready.
+
+    What only is not ready yet is no news, unless it has been; every object begins so.
+    """
+    known = {each.type: each for each in before}
     for each in after:
-        if each.type in _TOLD and known.get(each.type) != (each.status, each.reason):
-            quiet = each.type != ConditionType.READY and each.type not in known and not _is_bad(each)
-            if not quiet:
+        old = known.get(each.type)
+        same = old is not None and (old.status, old.reason) == (each.status, each.reason)
+        if each.type not in _TOLD or same:
+            continue
+        was_wrong = old is not None and _is_bad(old)
+        if _is_bad(each):
+            if each.reason not in _BEGINNINGS or (old is not None and not was_wrong):
+                yield each
+        elif old is None or old.status != each.status:
+            mended = old is not None and was_wrong and old.reason not in _BEGINNINGS
+            if mended or (each.status == "True" and each.type in _GOOD):
                 yield each
 
 

@@ -6,6 +6,8 @@ It may lag behind. Nothing that must not happen twice is decided by it: those wr
 from collections.abc import Iterator
 from typing import Any, Final
 
+from voicefleet_operator.model.resources import Resource
+
 Document = dict[str, Any]
 Key = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -21,6 +23,8 @@ class Store:
         self._owned: dict[str, set[Key]] = {}
         self._kinds: dict[str, dict[str, set[Key]]] = {}
         """By kind and namespace."""
+        self.values: dict[Key, Resource[Any, Any]] = {}
+        """What was read from objects of our kinds; gone with the version that it was read from."""
 
     def put(self, document: Document) -> bool:
         """An object as it is now; whether that is news."""
@@ -40,6 +44,7 @@ class Store:
 
     def drop(self, key: Key) -> Document | None:
         """It is gone; what it was."""
+        self.values.pop(key, None)
         document = self._objects.pop(key, None)
         if document is None:
             return None
@@ -69,6 +74,10 @@ class Store:
         """What an object controls."""
         for key in sorted(self._owned.get(uid, ())):
             yield self._objects[key]
+
+    def count(self, kind: str) -> int:
+        """How many there are of a kind."""
+        return sum(map(len, self._kinds.get(kind, {}).values()))
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -16,6 +16,7 @@ from voicefleet_operator.model.workload import Progress, progress, rollout_condi
 from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context, Counted
+from voicefleet_operator.reconcile.looks import count_look
 from voicefleet_operator.reconcile.observed import pods_of
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
@@ -24,8 +25,6 @@ from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 DRAIN_LOOK: Final = 2.0
 """Seconds between two looks at pods that drain."""
-COUNT_LOOK: Final = 3.0
-"""Seconds between two counts of the calls for the status."""
 
 
 async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
@@ -66,7 +65,7 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
         return Again(DRAIN_LOOK)
     if refused:
         return Again(10.0)
-    return Again(COUNT_LOOK) if documents else None
+    return Again(count_look(context, (shard.kind, shard.namespace, shard.name))) if documents else None
 
 
 async def _counts(context: Context, fleet: Fleet, documents: list[Document]) -> dict[str, Calls | None]:
@@ -79,7 +78,7 @@ async def _counts(context: Context, fleet: Fleet, documents: list[Document]) -> 
     }
     if secret is None or not running:
         return {}
-    return await ask(running, bearer(secret, context.clock()))
+    return await ask(context.http(), running, bearer(secret, context.clock()))
 
 
 def _state(document: Document, calls: Calls | None, deployment: Document | None) -> PodState:
@@ -131,7 +130,7 @@ async def _drain(context: Context, fleet: Fleet, shard: Shard, step: DrainPlan, 
             for name in step.waiting
             if by_name[name].get("status", {}).get("podIP")
         }
-        await tell_to_drain(addresses, bearer(secret, now))
+        await tell_to_drain(context.http(), addresses, bearer(secret, now))
     for name in step.remove:
         await context.cluster.delete(POD, shard.namespace, name, by_name[name]["metadata"]["uid"])
 

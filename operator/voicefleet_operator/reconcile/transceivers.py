@@ -34,29 +34,31 @@ def bearer(secret: Document, now: float) -> str:
     return ring.minting(now).api_bearer
 
 
-async def ask(pods: Mapping[str, Address], key: str) -> dict[str, Calls | None]:
+async def ask(session: aiohttp.ClientSession, pods: Mapping[str, Address], key: str) -> dict[str, Calls | None]:
     """What each pod says; None for one that does not answer."""
-    answers = await _each(pods, "GET", InternalApi.SESSIONS, key)
+    answers = await _each(session, pods, "GET", InternalApi.SESSIONS, key)
     return {name: _read(answer) for name, answer in answers.items()}
 
 
-async def tell_to_drain(pods: Mapping[str, Address], key: str) -> None:
+async def tell_to_drain(session: aiohttp.ClientSession, pods: Mapping[str, Address], key: str) -> None:
     """Tell each pod that it takes no more calls; who does not hear it is told again at the next look."""
-    await _each(pods, "POST", InternalApi.DRAIN, key)
+    await _each(session, pods, "POST", InternalApi.DRAIN, key)
 
 
-async def _each(pods: Mapping[str, Address], method: str, path: str, key: str) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout, headers={"Authorization": f"Bearer {key}"}) as session:
-        answers = await asyncio.gather(
-            *(_one(session, method, f"http://{_host(host)}:{port}{path}") for host, port in pods.values())
-        )
+async def _each(
+    session: aiohttp.ClientSession, pods: Mapping[str, Address], method: str, path: str, key: str
+) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}"}
+    answers = await asyncio.gather(
+        *(_one(session, method, f"http://{_host(host)}:{port}{path}", headers) for host, port in pods.values())
+    )
     return dict(zip(pods, answers, strict=True))
 
 
-async def _one(session: aiohttp.ClientSession, method: str, url: str) -> Any:
+async def _one(session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str]) -> Any:
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
-        async with session.request(method, url) as answer:
+        async with session.request(method, url, headers=headers, timeout=timeout) as answer:
             return await answer.json() if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError):
         return None

@@ -77,6 +77,11 @@ class ControlPlane:
         return self.folder / "audit.log"
 
     @property
+    def processes(self) -> dict[str, int]:
+        """The process ids, by the programs' names."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    @property
     def url(self) -> str:
         """Where the API server listens."""
         return f"https://127.0.0.1:{self.port}"

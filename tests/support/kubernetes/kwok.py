@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 
 from tests.support.kubernetes.control_plane import ControlPlane
+from voicefleet_operator.api.kinds import KINDS
 
 AT_ONCE = 8
 
@@ -33,11 +35,27 @@ class Client:
         ) as answer:
             assert answer.status in (200, 404, 409), await answer.text()
 
+    async def apply(self, document: dict[str, Any]) -> None:
+        """Server-side apply of a namespace or of one of our kinds."""
+        metadata = document["metadata"]
+        if document["kind"] == "Namespace":
+            path = f"/api/v1/namespaces/{metadata['name']}"
+        else:
+            plural = KINDS[document["kind"]].plural
+            path = f"/apis/{document['apiVersion']}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
+        kind = {"Content-Type": "application/apply-patch+yaml"}
+        query = "fieldManager=tester&force=true"
+        async with self._session.patch(
+            f"{self._url}{path}?{query}", data=json.dumps(document), headers=kind, ssl=False
+        ) as answer:
+            assert answer.status in (200, 201), await answer.text()
+
 
 @asynccontextmanager
 async def client(plane: ControlPlane) -> AsyncIterator[Client]:
     """A connection that ends with the context."""
-    headers = {"Authorization": f"Bearer {plane.token}"}
+    # Not compressed: on loopback that is only work.
+    headers = {"Authorization": f"Bearer {plane.token}", "Accept-Encoding": "identity"}
     async with aiohttp.ClientSession(headers=headers) as session:
         yield Client(session, plane)
 

@@ -6,8 +6,11 @@ have no calls. Everything shares the machine's cores, so the times say as much o
 
 import asyncio
 import json
+import os
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +22,7 @@ from tests.support.kubernetes.control_plane import ControlPlane, control_plane
 from tests.support.kubernetes.kwok import Client, client, kubelets
 from tests.support.kubernetes.operator_process import OperatorProcess, operator_process
 from tests.support.kubernetes.programs import programs
-from voicefleet.contract import InternalApi, Port
+from voicefleet.contract import HealthPath, InternalApi, Metric, Port
 from voicefleet_operator.api.crds import definition
 from voicefleet_operator.api.kinds import KINDS
 
@@ -28,7 +31,9 @@ SIZES: Final = (10, 100, 500, 1000)
 A_FLEET: Final = 50
 """Pools and shards of one fleet."""
 ACCOUNT: Final = "bench"
-POD_ADDRESS: Final = "127.77.0.1"
+APPLIED_AT_ONCE: Final = 8
+LOOK: Final = 0.5
+"""Seconds between two looks at whether all are Ready; each is a list of all, which is work for the API server."""
 IDLE_SECONDS: Final = 20.0
 DEADLINE: Final = 240.0
 
@@ -40,6 +45,8 @@ class Outcome:
     size: int
     ready: float
     """Seconds from the first apply until all are Ready."""
+    busy: dict[str, float]
+    """Processor seconds of each process in that time."""
     reads: float
     writes: float
     """Requests to the API server in a second while nothing happens, the lease's renewal left out."""
@@ -70,6 +77,7 @@ def _report(outcomes: list[Outcome]) -> Report:
         name = f"{each.size} pools and shards"
         rows += [
             Row(name, "from nothing to Ready", each.ready, "s"),
+            *(Row(name, f"processor until then, {who}", spent, "s") for who, spent in each.busy.items()),
             Row(name, "reads while idle", each.reads, "/s"),
             Row(name, "writes while idle", each.writes, "/s"),
             Row(name, "renewals of the lease", each.renewals, "/s"),
@@ -100,36 +108,40 @@ async def _measure(size: int) -> Outcome:
         async with (
             client(plane) as api,
             operator_process(plane, ACCOUNT) as operator,
-            kubelets(api, POD_ADDRESS),
-            _transceivers(),
+            _pods() as address,
+            kubelets(api, address),
         ):
             await api.merge("/api/v1/nodes/node-1/status", {"status": {"addresses": _ADDRESSES}})
             await operator.says("leads as")
             fleets = max(1, size // A_FLEET)
+            processes = {**plane.processes, "operator": operator.pid, "the bench's pods": os.getpid()}
+            before = {who: _cpu(pid) for who, pid in processes.items()}
             started = time.monotonic()
-            await asyncio.to_thread(_apply, plane, size, fleets)
+            await _apply(api, size, fleets)
             try:
                 await _until_ready(api, size + fleets)
             except TimeoutError:
                 raise AssertionError(operator.log.read_text()[-3000:]) from None
             ready = time.monotonic() - started
+            busy = {who: _cpu(pid) - before[who] for who, pid in processes.items()}
             reads, writes, renewals, cores = await _idle(plane, operator)
             change = await _change(api)
-            return Outcome(size, ready, reads, writes, renewals, cores, _peak(operator.pid), change)
+            return Outcome(size, ready, busy, reads, writes, renewals, cores, _peak(operator.pid), change)
 
 
-def _apply(plane: ControlPlane, size: int, fleets: int) -> None:
+async def _apply(api: Client, size: int, fleets: int) -> None:
+    """Everything at once, several requests at a time: kubectl would apply one after the other."""
+    ports = {"range": {"from": 20000, "to": 29999}}
+    documents: list[dict[str, Any]] = []
     for fleet in range(fleets):
         namespace = f"bench-{fleet}"
-        ports = {"range": {"from": 20000, "to": 29999}}
-        documents: list[dict[str, Any]] = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-            _resource("VoiceFleet", "demo", namespace, {"ports": ports, "signaling": {"replicas": 1}}),
-        ]
+        await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        documents.append(_resource("VoiceFleet", "demo", namespace, {"ports": ports, "signaling": {"replicas": 1}}))
         for number in range(size // fleets):
             kind = ("RelayPool", "TransceiverShard")[number % 2]
             documents.append(_resource(kind, f"part-{number}", namespace, {"fleetRef": "demo"}))
-        plane.apply(*documents)
+    for at in range(0, len(documents), APPLIED_AT_ONCE):
+        await asyncio.gather(*(api.apply(each) for each in documents[at : at + APPLIED_AT_ONCE]))
 
 
 def _resource(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +160,7 @@ async def _until_ready(api: Client, count: int) -> None:
     async with asyncio.timeout(DEADLINE):
         for plural in ("voicefleets", "relaypools", "transceivershards"):
             while not await _all_ready(api, plural):  # noqa: ASYNC110 - the fact is in another process
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(LOOK)
 
 
 async def _all_ready(api: Client, plural: str) -> bool:
@@ -215,18 +227,30 @@ def _peak(pid: int) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
-class _transceivers:
-    """One answer for all pods: no calls, room for 200."""
+@asynccontextmanager
+async def _pods() -> AsyncIterator[str]:
+    """One answer for all pods, at an address of this run: transceivers without calls, relays without flows."""
 
-    async def __aenter__(self) -> None:
-        async def status(_request: web.Request) -> web.Response:
-            return web.json_response({"calls": [], "capacity": 200, "draining": False})
+    async def transceiver(_request: web.Request) -> web.Response:
+        return web.json_response({"calls": [], "capacity": 200, "draining": False})
 
-        app = web.Application()
-        app.add_routes([web.get(InternalApi.SESSIONS, status)])
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, POD_ADDRESS, Port.TRANSCEIVER_API).start()
+    async def relay(_request: web.Request) -> web.Response:
+        return web.Response(text=_RELAY)
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+    transceivers, relays = web.Application(), web.Application()
+    transceivers.add_routes([web.get(InternalApi.SESSIONS, transceiver)])
+    relays.add_routes([web.get(HealthPath.METRICS, relay)])
+    address = f"127.77.{os.getpid() % 250}.{secrets.randbelow(250) + 1}"
+    async with AsyncExitStack() as stack:
+        for app, port in ((transceivers, Port.TRANSCEIVER_API), (relays, Port.HEALTH)):
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, address, port).start()
+        yield address
+
+
+_RELAY: Final = f"""\
+{Metric.RELAY_FLOWS}{{state="confirmed"}} 0
+{Metric.RELAY_PACKETS}_total{{tier="userspace"}} 0
+"""
