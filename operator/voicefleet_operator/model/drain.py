@@ -58,11 +58,12 @@ def plan_drain(pods: Sequence[PodState], wanted: int, deployed: int, deadline: f
     """The next step from `deployed` replicas with these pods towards `wanted` ones that take calls."""
     serving = [pod for pod in pods if pod.draining_since is None]
     mark: list[PodState] = []
-    # Pods that are still to be made count as serving: who shrinks in the middle of growing first stops growing.
-    surplus = len(serving) - wanted
+    # Pods that are still to be made do not count: who shrinks in the middle of growing first stops growing. Nor do
+    # those that a rollout makes beyond the count: the Deployment ends as many old ones itself, and these drain then.
+    draining = [pod for pod in pods if pod.draining_since is not None]
+    surplus = min(len(serving), deployed - len(draining)) - wanted
     if surplus > 0:
         mark = sorted(serving, key=_worth)[:surplus]
-    draining = [pod for pod in pods if pod.draining_since is not None]
     done = [pod for pod in draining if finished(pod, deadline, now)]
     waiting = [pod for pod in draining if pod not in done] + mark
     target = wanted + len(waiting)
