@@ -29,10 +29,12 @@ from voicefleet.core.media.frame import AudioFrame, FrameKind
 from voicefleet.core.media.stream import AudioStream
 from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.opus import OpusDecoder, OpusEncoder
-from voicefleet.net.srtp import Srtp, SrtpProfile
+from voicefleet.net.srtp import Srtp
+from voicefleet.net.srtp_profile import SrtpProfile
 from voicefleet.wire.red import RedBlock
 from voicefleet.wire.red import encode as encode_red
-from voicefleet.wire.rtp import HeaderTemplate, encode_extensions
+from voicefleet.wire.rtp import HeaderTemplate, RtpHeader, encode_extensions
+from voicefleet.wire.rtp import encode as encode_rtp
 
 TITLE = "Media path: microseconds a packet through RTP, SRTP, jitter buffer and pacer, and a frame through Opus"
 
@@ -50,13 +52,13 @@ def best(work: Callable[[], float], rounds: int = 5) -> float:
 def packets(count: int, red: bool) -> list[bytes]:
     """The caller's, sealed, with the header extensions that Chromium sends."""
     seal = Srtp(SrtpProfile.AEAD_AES_128_GCM, KEYS, client=True)
-    header = HeaderTemplate(63 if red else 111, 0x1111)
+    kind = 63 if red else 111
     payload = encode_red([RedBlock(111, 960, FRAME), RedBlock(111, 0, FRAME)]) if red else FRAME
     sealed = []
     for number in range(count):
         profile, elements = encode_extensions({1: b"\x80", 2: b"abc", 3: (number & 0xFFFF).to_bytes(2), 4: b"0"})
-        head = header.encode_extended(number & 0xFFFF, number * 960 & 0xFFFFFFFF, False, profile, elements)
-        sealed.append(seal.seal_rtp(head + payload))
+        head = RtpHeader(kind, False, number & 0xFFFF, number * 960 & 0xFFFFFFFF, 0x1111, (), profile, elements)
+        sealed.append(seal.seal_rtp(encode_rtp(head, payload)))
     return sealed
 
 

@@ -22,10 +22,11 @@ from aiortc.rtp import RtpPacket
 
 from tests.bench.report import Bar, Report, Row, figure, machine
 from tests.support.impaired_path import Bursts, ImpairedPath, Impairment
+from tests.support.opus_fec import carries_fec
 from tests.support.simulated_call import TERMS, Call
 from tests.support.spoken_audio import speech
 from voicefleet.core.media.frame import AudioFrame, FrameKind
-from voicefleet.core.media.opus_packet import SILENCE, carries_fec
+from voicefleet.core.media.opus_packet import SILENCE
 from voicefleet.core.media.patience import ACCURATE, CONVERSATIONAL, Profile
 from voicefleet.net.opus import OpusDecoder, OpusEncoder
 from voicefleet.wire.demux import PacketKind, classify

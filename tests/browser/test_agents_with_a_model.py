@@ -51,9 +51,9 @@ async def test_a_page_talks_to_the_model_uses_its_tool_and_survives_the_loss_of_
             return await call.heard() > before + 2.0
 
         await eventually_seen(answers, lambda: "the page hears the model that took over")
-        assert call.session.cause is None and not call.problems
+        assert call.session.life.cause is None and not call.problems
         await call.page.evaluate("() => window.page.session.close()")
-        await eventually(lambda: call.session.cause is not None, "the call ends with the page's session")
+        await eventually(lambda: call.session.life.cause is not None, "the call ends with the page's session")
 
 
 @pytest.mark.needs(SPEECH, NODE)

@@ -130,7 +130,7 @@ class IceLite:
         if state is None:
             state = self._add(path)
         state.heard_at = now
-        if path != self.chosen:
+        if path is not self.chosen and path != self.chosen:
             if newest:
                 self._choose(path)
             else:

@@ -4,7 +4,8 @@ Two things make that true although all share one interpreter. libopus runs with 
 so the media loop goes on while a frame is coded; and the threads are niced, so that on a busy core the kernel lets the
 media loop run first. What codecs make is needed tens of milliseconds later (`pcm_port`), not at once.
 
-Jobs of one `Lane` run one after the other, in their order; lanes take turns, a job each.
+Jobs of one `Lane` run one after the other, in their order; lanes take turns, a job each. What a job has to tell another
+loop it leaves with `tell`: to wake a loop costs as much as decoding a frame, so what was done in a row is told at once.
 """
 
 import os
@@ -13,16 +14,25 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import structlog
 
 NICENESS: Final = 5
 """About a third of the media loop's share when both want the same core."""
+AT_ONCE: Final = 8
+"""Jobs after which is told what they left, also when more wait: half a millisecond."""
 
 Job = Callable[[], None]
+Told = tuple[Callable[..., None], tuple[Any, ...]]
+"""A method and what to call it with."""
 
 _log = structlog.get_logger()
+
+
+def _call(told: list[Told]) -> None:
+    for method, arguments in told:
+        method(*arguments)
 
 
 class Lane:
@@ -64,8 +74,12 @@ class Lane:
 class CodecThreads:
     """The threads of one worker process; a context manager that ends them."""
 
-    def __init__(self, count: int = 1) -> None:
+    def __init__(self, count: int = 1, tell: Callable[[list[Told]], None] = _call) -> None:
+        """`tell` is called by a codec thread with what jobs have left, in order; without it they are called there."""
         self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._tell = tell
+        self._left: deque[Told] = deque()
+        self._telling = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, name=f"codec-{number}", daemon=True) for number in range(count)
         ]
@@ -84,6 +98,10 @@ class CodecThreads:
         """Jobs of one call."""
         return Lane(self._ready)
 
+    def tell(self, method: Callable[..., None], *arguments: Any) -> None:
+        """From within a job: have this called by whoever is told."""
+        self._left.append((method, arguments))
+
     def close(self) -> None:
         """End the threads soon: the calls are over, so jobs that wait need not be done."""
         for _ in self._threads:
@@ -94,5 +112,13 @@ class CodecThreads:
 
     def _work(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (lane := self._ready.get()) is not None:
+        ready, left, done = self._ready, self._left, 0
+        while (lane := ready.get()) is not None:
             lane.run_one()
+            done += 1
+            if done >= AT_ONCE or ready.empty():
+                done = 0
+                with self._telling:  # or what one thread took first might be told last
+                    told = [left.popleft() for _ in range(len(left))]
+                    if told:
+                        self._tell(told)

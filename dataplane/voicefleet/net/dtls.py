@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from OpenSSL import SSL
 
 from voicefleet.contract import MEDIA_MTU
-from voicefleet.net.srtp import OFFERED, Srtp
+from voicefleet.net.srtp import Srtp
+from voicefleet.net.srtp_profile import OFFERED
 
 _EXPORT_LABEL: Final = b"EXTRACTOR-dtls_srtp"
 _CIPHERS: Final = (

@@ -1,7 +1,8 @@
 """The agent's side of a call in PCM: decoded audio out, PCM in, for an agent that does not speak the caller's codec.
 
 Only what is about to be played is encoded (`HORIZON` ahead), so speech that a barge-in throws away was never encoded.
-Everything here belongs to the stream's thread, except that `on_pcm` is called by a codec thread, in order.
+Everything here belongs to the stream's thread, except that `on_pcm` is called, in order, by whoever the codec threads
+tell.
 """
 
 from collections import deque
@@ -84,6 +85,7 @@ class PcmPort:
         self._stream = stream
         self._decoder = decoder
         self._encoder = encoder
+        self._threads = threads
         self._lane = threads.lane()
         self._on_pcm = on_pcm
         self._on_encoded = on_encoded
@@ -160,7 +162,7 @@ class PcmPort:
     # On a codec thread
 
     def _decode(self, frame: AudioFrame) -> None:
-        self._on_pcm(PcmFrame(frame.kind, self._decoder.decode(frame), frame.captured))
+        self._threads.tell(self._on_pcm, PcmFrame(frame.kind, self._decoder.decode(frame), frame.captured))
 
     def _encoding(self, pcm: bytes) -> Callable[[], None]:
         generation, loss = self._generation, self._stream.redundancy.fec_loss

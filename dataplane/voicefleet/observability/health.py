@@ -92,10 +92,6 @@ class Health(Collector):
             raise ValueError(f"there is a heart {name} already")
         return self._hearts.setdefault(name, Heart(name, stale_after, self._clock, last))
 
-    def forget_heart(self, name: str) -> None:
-        """For a worker that was ended on purpose."""
-        self._hearts.pop(name, None)
-
     def not_ready(self) -> dict[str, str]:
         """The conditions that do not hold, with their reasons; empty means ready."""
         return {each.name: each.reason for each in self._conditions.values() if each.reason is not None}

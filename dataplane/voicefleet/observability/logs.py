@@ -1,8 +1,7 @@
 """Structured logs: JSON in a pod, readable on a terminal; each line says which service, and which session it concerns.
 
 structlog and the standard library's loggers (aiohttp, kopf, redis) end in one handler, so every line looks alike and
-goes through the redaction, tracebacks included. `session_scope` puts the session on every line that is written inside
-of it, in this task and in those that it starts; `for_session` gives a logger that carries it where there is no scope.
+goes through the redaction, tracebacks included. `for_session` gives a logger of which every line names the session.
 A line that cannot be written is counted and dropped: a log never raises into a call.
 """
 
@@ -12,7 +11,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
@@ -40,7 +38,6 @@ def configure(service: str, *, format: Format = "auto", level: Level = "info", s
     """Set up this process's logs, before anything else happens; a second call replaces the first."""
     stream = sys.stderr if stream is None else stream
     before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         _named(service),
@@ -77,11 +74,6 @@ def logger(name: str) -> BoundLogger:
 def for_session(name: str, session: str) -> BoundLogger:
     """A logger of which every line names the session."""
     return logger(name).bind(**{LogField.SESSION: session})
-
-
-def session_scope(session: str) -> AbstractContextManager[None]:
-    """Every line written inside, by whomever, names the session."""
-    return structlog.contextvars.bound_contextvars(**{LogField.SESSION: session})
 
 
 class LogMetrics(Collector):

@@ -163,21 +163,6 @@ class HeaderTemplate:
             0x80, self._payload_type | 0x80 if marker else self._payload_type, sequence, timestamp, self._ssrc
         )
 
-    def encode_extended(self, sequence: int, timestamp: int, marker: bool, profile: int, elements: bytes) -> bytes:
-        """The same with extension elements as `encode_extensions` made them."""
-        return (
-            _WITH_EXTENSION.pack(
-                0x90,
-                self._payload_type | 0x80 if marker else self._payload_type,
-                sequence,
-                timestamp,
-                self._ssrc,
-                profile,
-                len(elements) >> 2,
-            )
-            + elements
-        )
-
 
 def extensions(header: RtpHeader) -> dict[int, bytes]:
     """Extension elements by their local id; none when the profile is not one of RFC 8285's."""

@@ -23,16 +23,6 @@ def timestamp_distance(timestamp: int, since: int) -> int:
     return ((timestamp - since + _TIMESTAMP_HALF) & 0xFFFFFFFF) - _TIMESTAMP_HALF
 
 
-def sequence_newer(sequence: int, than: int) -> bool:
-    """Whether `sequence` comes after `than`; for the one pair exactly half a circle apart, neither does."""
-    return 0 < ((sequence - than) & 0xFFFF) < _SEQUENCE_HALF
-
-
-def timestamp_newer(timestamp: int, than: int) -> bool:
-    """Whether `timestamp` comes after `than`; for the one pair exactly half a circle apart, neither does."""
-    return 0 < ((timestamp - than) & 0xFFFFFFFF) < _TIMESTAMP_HALF
-
-
 def extend_sequence(sequence: int, near: int) -> int:
     """The index nearest to `near` whose low 16 bits are `sequence`.
 

@@ -43,13 +43,6 @@ class TransportFeedback:
     """Counts the reports themselves, 8 bits, so that a lost report shows."""
     arrivals: tuple[Arrival, ...]
 
-    def arrival_times(self) -> Iterator[tuple[int, int]]:
-        """Sequence number and time of arrival in microseconds on the receiver's clock."""
-        now = self.reference_time * REFERENCE_TICK_US
-        for sequence, delta in self.arrivals:
-            now += delta * DELTA_TICK_US
-            yield sequence, now
-
 
 def decode_body(body: bytes) -> TransportFeedback:
     """Read the octets after the RTCP header, without its padding."""

@@ -14,17 +14,6 @@ MANAGER: Final = "voicefleet-operator"
 """The value of that label, and the field manager of everything that is applied."""
 
 
-def owned_labels(fleet: str, component: str, **more: str) -> dict[str, str]:
-    """Labels by which a part of a fleet is found."""
-    return {
-        "app.kubernetes.io/name": "voicefleet",
-        MANAGED_BY: MANAGER,
-        Label.COMPONENT: component,
-        Label.FLEET: fleet,
-        **more,
-    }
-
-
 def pool_selector(pool: Pool) -> dict[str, str]:
     """Labels of a pool's relays, and of nothing else."""
     return {Label.COMPONENT: Component.RELAY, Label.FLEET: pool.spec.fleet_ref, Label.POOL: pool.name}

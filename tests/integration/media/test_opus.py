@@ -6,6 +6,7 @@ from array import array
 import av
 import pytest
 
+from tests.support.opus_fec import carries_fec
 from tests.support.spoken_audio import speech
 from tests.support.tiers import SPEECH
 from voicefleet.core.media import opus_packet
@@ -97,7 +98,7 @@ def test_in_band_fec_rebuilds_lost_speech_better_than_concealment() -> None:
     by_fec, by_concealment = [], []
     for n, payload in enumerate(packets[:-1]):
         truth = whole.decode(heard(payload, n))
-        if n % 5 == 3 and opus_packet.carries_fec(packets[n + 1]) and energy(truth) > 300:
+        if n % 5 == 3 and carries_fec(packets[n + 1]) and energy(truth) > 300:
             by_fec.append(likeness(truth, rebuilt.decode(lost(n, packets[n + 1])), 24_000, 0))
             by_concealment.append(likeness(truth, concealed.decode(lost(n)), 24_000, 0))
         else:
@@ -118,8 +119,8 @@ def test_an_agents_voice_sounds_the_same_while_loss_comes_and_goes() -> None:
     for n in range(60):
         encoder.expect_loss(10 if 20 <= n < 40 else 0)
         packets.append(encoder.encode(pcm[n * step : (n + 1) * step]))
-    assert not any(opus_packet.carries_fec(packet) for packet in (*packets[:20], *packets[40:]))
-    assert any(opus_packet.carries_fec(packet) for packet in packets[20:40])
+    assert not any(carries_fec(packet) for packet in (*packets[:20], *packets[40:]))
+    assert any(carries_fec(packet) for packet in packets[20:40])
     decoded = b"".join(decoder.decode(heard(packet, n)) for n, packet in enumerate(packets))
     for at in (5 * step, 25 * step, 45 * step):
         assert likeness(pcm[at:], decoded[at : at + 5 * step], 24_000) > 0.9
@@ -134,7 +135,7 @@ def test_our_reading_of_the_fec_flag_is_libopus_own() -> None:
         encoder = OpusEncoder(16_000)
         encoder.expect_loss(loss)
         for payload in encoded(encoder, tone(16_000, 1.0)):
-            flags.append(opus_packet.carries_fec(payload))
+            flags.append(carries_fec(payload))
             assert flags[-1] == bool(opus.opus_packet_has_lbrr(payload, len(payload)))
     assert True in flags
     assert False in flags

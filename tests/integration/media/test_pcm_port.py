@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
+from tests.support.opus_fec import carries_fec
 from tests.support.simulated_call import TERMS, WALL, Clear
 from voicefleet.core.media.coding import OPUS, PCMU, AudioTerms
 from voicefleet.core.media.frame import AudioFrame, FrameKind
-from voicefleet.core.media.opus_packet import carries_fec
 from voicefleet.core.media.redundancy import Redundancy
 from voicefleet.core.media.stream import AudioStream
 from voicefleet.net.codec_threads import CodecThreads

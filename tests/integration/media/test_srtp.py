@@ -10,7 +10,8 @@ from voicefleet.core.media.frame import FrameKind
 from voicefleet.core.media.patience import ACCURATE
 from voicefleet.core.media.protection import ProtectionError, SealBroken
 from voicefleet.core.media.stream import AudioStream
-from voicefleet.net.srtp import OFFERED, Srtp, SrtpProfile
+from voicefleet.net.srtp import Srtp
+from voicefleet.net.srtp_profile import OFFERED, SrtpProfile
 from voicefleet.wire import rtcp, rtp
 
 PACKET = rtp.encode(rtp.RtpHeader(111, False, 7, 960, 0x1111), b"\x48 hello")

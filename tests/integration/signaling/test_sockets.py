@@ -125,7 +125,9 @@ async def test_the_python_client_talks_over_a_websocket_and_hears_its_turn_back(
         await connection.conversation.item.truncate(item_id=item, content_index=0, audio_end_ms=100)
         assert (await heard.told("conversation.item.truncated"))["audio_end_ms"] == 100
         await connection.close()
-        await eventually(lambda: call.cause is not None and not fleet.workers[0].calls, "the call ends with its client")
+        await eventually(
+            lambda: call.life.cause is not None and not fleet.workers[0].calls, "the call ends with its client"
+        )
         assert call.record().turns == 1
 
 
@@ -230,7 +232,7 @@ async def test_an_application_watches_and_steers_a_call_beside_its_caller() -> N
             while json.loads(await caller.messages.get())["type"] != "response.done":
                 pass
         running = fleet.workers[0].sessions[call]
-        assert running.cause is None
+        assert running.life.cause is None
         async with client.realtime.connect(call_id=call) as watching:
             listener = Listener(watching)
             await listener.told("session.created")

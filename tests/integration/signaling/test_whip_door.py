@@ -224,7 +224,7 @@ def test_gstreamers_client_calls_without_bundle_is_heard_and_hangs_up(more: tupl
 
                 await eventually_seen(heard, lambda: "its audio arrives")
             await eventually(lambda: not worker.sessions, "its DELETE ended the call")
-            assert session.cause == "hung_up"
+            assert session.life.cause == "hung_up"
 
     in_own_network(call)  # libnice makes no pairs with loopback addresses
 

@@ -44,7 +44,7 @@ async def two_calls(*, channel: bool = False) -> AsyncIterator[tuple[Worker, Lea
         yield worker, hostile
         await talking
         await bystander.everything_came_back()
-        assert bystander.session.cause is None
+        assert bystander.session.life.cause is None
         assert (await refusals(bystander)).total() == 0
 
 
@@ -83,7 +83,7 @@ async def test_garbage_behind_a_good_handshake() -> None:
         await counted(hostile, "neither_dtls_nor_media", 500)
         await counted(hostile, "malformed", 50)
         await eventually(lambda: worker.refused.total() > 10, "what looked like checks is counted")
-        assert hostile.session.cause is None
+        assert hostile.session.life.cause is None
         await still_heard(hostile)
 
 
@@ -117,7 +117,7 @@ async def test_audio_with_header_extensions_longer_than_the_packet() -> None:
         await counted(hostile, "malformed", 100)
         await counted(hostile, "bad_length", 50)
         hostile.sent = 300  # behind the numbers that were used above
-        assert hostile.session.cause is None
+        assert hostile.session.life.cause is None
         await still_heard(hostile)
 
 
@@ -132,7 +132,7 @@ async def test_a_flood_of_reports() -> None:
             hostile.send(hostile.keys.seal_rtcp(b"\x81\xcd\xff\xff" + secrets.token_bytes(4 + burst % 8 * 4)))
             await asyncio.sleep(0.005)
         await counted(hostile, "truncated", 50)
-        assert hostile.session.cause is None
+        assert hostile.session.life.cause is None
         await still_heard(hostile)
 
 
@@ -144,7 +144,7 @@ async def test_a_flood_on_the_data_channel_costs_the_channel_and_not_the_audio()
                 for _ in range(400):
                     hostile.send_sctp(sctp_heartbeat(chance.randbytes(200)))
                 await asyncio.sleep(0.01)
-        assert hostile.session.cause is None
+        assert hostile.session.life.cause is None
         await still_heard(hostile)
 
 
@@ -171,7 +171,7 @@ async def test_a_thousand_calls_that_never_finish_their_handshake() -> None:
         async with lean_caller(worker) as newcomer:
             await still_heard(newcomer)
         for call in half_open:
-            assert call.session.cause is None
+            assert call.session.life.cause is None
             call.session.end(EndCause.HUNG_UP, "the test is over")
         await eventually(lambda: len(worker.sessions) == 2, "they are gone")
 

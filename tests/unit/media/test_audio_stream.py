@@ -212,26 +212,12 @@ def test_reports_tell_what_was_received_and_who_we_are() -> None:
     assert name == rtcp.SourceDescription((rtcp.SdesChunk(0x2222, ((rtcp.CNAME, b"server"),)),))
 
 
-def test_the_callers_own_clock_is_known_after_its_sender_report() -> None:
-    wire = Wire()
-    wire.packet(1)
-    (frame,) = wire.stream.take_audio()
-    assert wire.stream.wall_time(frame) is None
-    ntp = round((1_800_000_000.0 + 2_208_988_800) * (1 << 32))
-    wire.report(rtcp.SenderReport(CALLER, ntp, TICKS + 48_000, 1, 1))
-    assert wire.stream.wall_time(frame) == pytest.approx(1_799_999_999.0, abs=1e-4)
-
-
-def test_the_clock_of_a_source_that_was_left_is_not_taken_for_the_next_ones() -> None:
+def test_the_report_of_a_source_that_was_left_is_not_answered_to_the_next_one() -> None:
     wire = Wire()
     wire.packet(1)
     wire.report(rtcp.SenderReport(CALLER, 1 << 63, TICKS, 1, 1))
     wire.packet(2)
-    (*_, frame) = wire.stream.take_audio()
-    assert wire.stream.wall_time(frame) is not None
     wire.packet(900, ssrc=CALLER + 1)
-    (*_, frame) = wire.stream.take_audio()
-    assert wire.stream.wall_time(frame) is None
     report = next(packet for packet in wire.sent(2.0) if isinstance(packet, rtcp.SenderReport))
     assert [(block.ssrc, block.last_report) for block in report.reports] == [(CALLER + 1, 0)]
 

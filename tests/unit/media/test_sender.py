@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from tests.support.arrival_times import arrival_times
 from tests.support.simulated_call import WALL, Clear
 from voicefleet.core.media.arrivals import Arrivals
 from voicefleet.core.media.opus_packet import SILENCE
@@ -154,7 +155,7 @@ def test_transport_feedback_tells_what_came_when_and_what_did_not() -> None:
     (again,) = rtcp.decode(rtcp.encode([feedback])).packets
     assert again == feedback
     assert feedback.packet_count == 5
-    times = list(feedback.arrival_times())
+    times = list(arrival_times(feedback))
     assert [sequence for sequence, _ in times] == [65_534, 65_535, 1, 2]
     assert [at - times[0][1] for _, at in times] == pytest.approx([0, 20_000, 60_000, 81_000], abs=250)
     assert arrivals.report(1, 2) is None

@@ -1,6 +1,5 @@
 """Log lines as an SRE searches them: one form for all libraries, the session on each, a secret on none."""
 
-import asyncio
 import io
 import json
 import logging
@@ -68,24 +67,7 @@ def test_a_library_s_line_looks_like_ours(stream: io.StringIO, library: str) -> 
     assert told["k8s_ref"] == {"name": "fra"}
 
 
-async def test_every_line_in_a_session_s_scope_names_it_also_in_tasks_and_libraries(stream: io.StringIO) -> None:
-    async def call(session: str) -> None:
-        with logs.session_scope(session):
-            await asyncio.gather(work(), work())
-
-    async def work() -> None:
-        await asyncio.sleep(0)
-        logs.logger("ours").info("frame")
-        logging.getLogger("aiohttp.client").warning("retry")
-
-    await asyncio.gather(call("rtc_1"), call("rtc_2"))
-    logs.logger("ours").info("after")
-    told = [each for each in lines(stream) if each["logger"] != "asyncio"]
-    assert sorted(each["session"] for each in told[:-1]) == ["rtc_1"] * 4 + ["rtc_2"] * 4
-    assert "session" not in told[-1]
-
-
-def test_a_logger_can_carry_the_session_where_there_is_no_scope(stream: io.StringIO) -> None:
+def test_a_session_s_logger_names_it_on_every_line(stream: io.StringIO) -> None:
     logs.for_session("media", "rtc_9").info("first audio")
     assert line(stream)["session"] == "rtc_9"
 

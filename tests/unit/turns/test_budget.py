@@ -19,7 +19,6 @@ def test_every_stage_of_a_turn_is_measured_from_the_last_word_to_the_ear() -> No
     turns.transcribed(9.40)
     turns.text(9.62)
     turns.audio(9.70)
-    assert turns.awaits_departure
     times = turns.left(9.72, 0.03)
     assert times is not None
     assert times.stages == pytest.approx(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.arrival_times import arrival_times
 from voicefleet.wire import rtcp
 from voicefleet.wire.errors import Reason, WireError
 from voicefleet.wire.transport_feedback import Arrival, TransportFeedback, decode_body, encode_body
@@ -50,7 +51,7 @@ def test_a_vector_of_pairs_tells_large_steps_and_steps_back() -> None:
 
 def test_times_of_arrival_count_from_the_reference() -> None:
     report = replace(feedback(9, 3, (9, 4), (11, -2)), reference_time=-1)
-    assert list(report.arrival_times()) == [(9, -63_000), (11, -63_500)]
+    assert list(arrival_times(report)) == [(9, -63_000), (11, -63_500)]
 
 
 @pytest.mark.parametrize(("octets", "reference"), [("7fffff", 0x7FFFFF), ("800000", -0x800000), ("ffffff", -1)])

@@ -140,12 +140,9 @@ def test_elements_take_the_short_form_where_all_fit_it() -> None:
 
 def test_a_sender_writes_what_the_general_way_writes() -> None:
     sender = HeaderTemplate(payload_type=111, ssrc=0xCAFEBABE)
-    profile, elements = encode_extensions({1: b"\xaa"})
     for marker in (False, True):
         header = RtpHeader(111, marker, 0xFFFF, 0xFFFFFFFF, 0xCAFEBABE)
         assert sender.encode(0xFFFF, 0xFFFFFFFF, marker) == encode_header(header)
-        extended = header._replace(extension_profile=profile, extensions=elements)
-        assert sender.encode_extended(0xFFFF, 0xFFFFFFFF, marker, profile, elements) == encode_header(extended)
 
 
 def test_padding_is_written_with_its_count_last() -> None:

@@ -44,17 +44,3 @@ def samples(payload: bytes) -> int:
 def is_pause(payload: bytes) -> bool:
     """Whether the sender says with this packet that it will be silent for a while (DTX)."""
     return len(payload) <= _DTX_OCTETS
-
-
-def carries_fec(payload: bytes) -> bool:
-    """Whether the packet describes the frame before it as well (LBRR flag, RFC 6716, 4.2.3 and 4.2.4)."""
-    if len(payload) < 2 or payload[0] & 3:
-        return False  # only code 0 (one frame) is looked into: what WebRTC senders make
-    toc = payload[0]
-    if toc >> 3 >= 16:
-        return False  # CELT has no in-band FEC
-    frames = max(1, _FRAME_SAMPLES[toc] // 960)
-    mid = payload[1] >> (7 - frames) & 1
-    if not toc & 4 or 6 - 2 * frames < 0:
-        return bool(mid)
-    return bool(mid or payload[1] >> (6 - 2 * frames) & 1)

@@ -5,7 +5,7 @@ the RTP timestamp that is being played at exactly its NTP time.
 """
 
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
 from voicefleet.core.media.pacing import Playout
 from voicefleet.core.media.reception import LossInterval
@@ -31,36 +31,27 @@ _NTP_EPOCH: Final = 2_208_988_800
 _MOST_LOST: Final = (1 << 23) - 1
 
 
-class SenderClock(NamedTuple):
-    """The peer's last sender report: its NTP time (seconds since 1970) at its RTP time, and when it came."""
-
-    wall: float
-    rtp_time: int
-    came: float
-
-
 class Reports:
     """One call's reports. `wall_offset`: seconds to add to our monotonic clock to get Unix time."""
 
-    __slots__ = ("_cname", "_compact", "_random", "due_at", "peer_clock", "wall_offset")
+    __slots__ = ("_cname", "_compact", "_random", "_heard_at", "due_at", "wall_offset")
 
     def __init__(self, cname: str, wall_offset: float, random: Random, now: float) -> None:
         self._cname = cname.encode()
         self.wall_offset = wall_offset
         self._random = random
         self._compact = 0
-        self.peer_clock: SenderClock | None = None
+        self._heard_at = 0.0
         self.due_at = now + FIRST
 
     def heard(self, report: SenderReport, now: float) -> None:
         """The peer's sender report came."""
         self._compact = report.ntp_time >> 16 & 0xFFFFFFFF
-        self.peer_clock = SenderClock(report.ntp_time / (1 << 32) - _NTP_EPOCH, report.rtp_time, now)
+        self._heard_at = now
 
     def forget_peer(self) -> None:
         """Another source speaks now."""
         self._compact = 0
-        self.peer_clock = None
 
     def round_trip(self, block: ReportBlock, now: float) -> float | None:
         """From our sender report to this block and back, less the peer's own delay; none if it says nothing."""
@@ -83,7 +74,7 @@ class Reports:
         self.due_at = now + INTERVAL * (0.5 + self._random.random())
         blocks: tuple[ReportBlock, ...] = ()
         if source is not None and interval is not None:
-            delay = 0 if self.peer_clock is None else round((now - self.peer_clock.came) * 65536)
+            delay = round((now - self._heard_at) * 65536)
             blocks = (
                 ReportBlock(
                     source,

@@ -208,14 +208,6 @@ class AudioStream:
         self.uplink.profile = profile
         self.uplink.sooner = True
 
-    def wall_time(self, frame: AudioFrame) -> float | None:
-        """When a frame was said by the caller's own clock (Unix time), if a sender report has told."""
-        clock = self._reports.peer_clock
-        if clock is None:
-            return None
-        ticks = (frame.timestamp - clock.rtp_time + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        return clock.wall + ticks / self._terms.coding.clock_rate
-
     def measurements(self) -> Measurements:
         """How the call is, so far."""
         return Measurements(self.round_trip.value, self._uplink_figures(), self._downlink_figures(), dict(self.refused))

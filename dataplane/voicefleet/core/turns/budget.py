@@ -141,11 +141,6 @@ class TurnMeter:
         """Whether the next sound of the agent answers a turn."""
         return self._ended_at is not None and self._audio_at is None
 
-    @property
-    def awaits_departure(self) -> bool:
-        """Whether the agent has answered and nothing of it has left."""
-        return self._audio_at is not None
-
     def heard(self, captured: float, now: float) -> None:
         """A piece of the caller's sound is here."""
         self._way.append((captured, now))

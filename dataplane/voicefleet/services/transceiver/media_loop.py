@@ -89,7 +89,7 @@ class MediaLoop:
         self._told: list[Told] = []
         self._schedule: Schedule[MediaLeg] = Schedule()
         self._running = True
-        self._thread = threading.Thread(target=self._run, name="media", daemon=True)
+        self._own_thread = threading.Thread(target=self._run, name="media", daemon=True)
         self.lateness = [0] * (len(LATENESS_BOUNDS) + 1)
         self.busy = 0.0
         """Seconds spent outside of epoll."""
@@ -99,7 +99,7 @@ class MediaLoop:
     def start(self) -> None:
         """Begin; sockets that are to be served have been named by then."""
         sys.setswitchinterval(SWITCH_INTERVAL)
-        self._thread.start()
+        self._own_thread.start()
 
     def post(self, command: Command) -> None:
         """Have something done on this thread, after what was posted before."""
@@ -116,8 +116,8 @@ class MediaLoop:
     def stop(self) -> None:
         """End after what was posted before; returns when the thread has ended. What is posted later is lost."""
         self.post(self._halt)
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self._own_thread.ident is not None:
+            self._own_thread.join()
         self._over = True
         self._epoll.close()
         os.close(self._wake)

@@ -65,7 +65,8 @@ class HopSocket:
         self._generation = generation.to_bytes(2)
         self._refused = refused
         self._on_pong = on_pong
-        self._inbound: dict[tuple[bytes, tuple[str, int]], _Inbound] = {}
+        self._inbound: dict[bytes, _Inbound] = {}
+        """By header, of the relay that sent it last: a client that comes through two is met at each change."""
         self._outbound: dict[Path, bytes] = {}
         self._lanes: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
         """What waits for relays that bundle, until the turn ends."""
@@ -139,8 +140,8 @@ class HopSocket:
 
     def _take(self, header: bytes, packet: bytes, relay: tuple[str, int], now: float) -> bool:
         """Whether its header is authentic."""
-        inbound = self._inbound.get((header, relay))
-        if inbound is None:
+        inbound = self._inbound.get(header)
+        if inbound is None or inbound.path.relay != relay:
             inbound = self._meet(header, relay)
             if inbound is None:
                 return False
@@ -168,7 +169,7 @@ class HopSocket:
         assert key is not None  # hop.open has just used it
         if len(self._inbound) >= MAX_HEADERS:
             del self._inbound[next(iter(self._inbound))]
-        self._inbound[(header, relay)] = inbound
+        self._inbound[header] = inbound
         if opened.kind is Kind.DATA:
             flags = Flag.DOWNLINK | opened.flags & Flag.TCP
             self._outbound.pop(path, None)

@@ -11,10 +11,10 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from voicefleet.agents.link import Agent, AgentLink, InlineAgent
+from voicefleet.agents.link import Agent, InlineAgent
 from voicefleet.core.ice_lite import IceLite
 from voicefleet.core.media.coding import AudioTerms, Coding
 from voicefleet.core.media.frame import AudioFrame
@@ -31,10 +31,11 @@ from voicefleet.net.pcm_port import PcmFrame, PcmPort, codec
 from voicefleet.net.sctp_adapter import EVENTS, Sent
 from voicefleet.net.srtp import Srtp
 from voicefleet.observability import logs
+from voicefleet.services.transceiver.agent_seat import AgentSeat
 from voicefleet.services.transceiver.data_channels import LAST_WORD, DataChannels
 from voicefleet.services.transceiver.events import CallEvents
 from voicefleet.services.transceiver.handshake import Handshake
-from voicefleet.services.transceiver.inbox import Inbox
+from voicefleet.services.transceiver.life import Life
 from voicefleet.services.transceiver.media_leg import LegRecord, MediaLeg, Send
 from voicefleet.services.transceiver.media_loop import MediaLoop
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
@@ -67,7 +68,6 @@ class Session:
         agent: Agent,
         dtls: Dtls,
         media: MediaLoop,
-        inbox: Inbox,
         send: Send,
         codecs: CodecThreads,
         on_end: Callable[["Session", Sequence[bytes]], None],
@@ -76,7 +76,6 @@ class Session:
         on_path_measured: Callable[[str, str, float], None],
         on_turn: Callable[[TurnTimes], None],
         budget: Budget,
-        created_at: float,
         fingerprint: bytes,
     ) -> None:
         self.call_id = call_id
@@ -84,10 +83,8 @@ class Session:
         self.terms = terms
         self.config = config
         self.ssrc = ssrc
-        self.created_at = created_at
-        self.answered_at = created_at
-        self.cause: EndCause | None = None
-        self.reason = ""
+        self.life = Life()
+        self.answered_at = self.life.began_at
         self.fingerprint: Final = fingerprint
         """Of our certificate, as the answer stated it."""
         self.description_id: Final = secrets.randbits(62)
@@ -96,9 +93,8 @@ class Session:
         self.refused: Counter[str] = Counter()
         self._said_ms = 0.0
         inline = agent if isinstance(agent, InlineAgent) else None
-        self._link = None if isinstance(agent, InlineAgent) else agent
+        self._seat = None if isinstance(agent, InlineAgent) else AgentSeat(agent, self, self.life)
         self._media = media
-        self._inbox = inbox
         self._handshake = Handshake(dtls, self, self._transmit)
         self._codecs = codecs
         self._on_end = on_end
@@ -106,15 +102,13 @@ class Session:
         self._on_looked = on_looked
         self._on_path_measured = on_path_measured
         self._channels: DataChannels | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
         self.events = CallEvents(budget, lambda event: self.tell(EVENTS, event), on_turn)
         self.leg = MediaLeg(ice, dtls, inline, self, media.aside, send)
 
     def begin(self) -> None:
         """The call was taken."""
-        if self._link is not None:
-            self._run(self._attend(self._link))
+        if self._seat is not None:
+            self._seat.attend()
 
     # What the media loop tells (media_leg.OtherHalf).
 
@@ -124,7 +118,7 @@ class Session:
 
     def on_dtls(self, datagram: bytes, now: float) -> None:
         """A DTLS datagram."""
-        if self.cause is not None:
+        if self.life.cause is not None:
             return
         for data in self._handshake.on_datagram(datagram, now):
             if self._channels is not None:
@@ -133,22 +127,22 @@ class Session:
 
     def on_audio(self, frames: Sequence[AudioFrame]) -> None:
         """The caller's audio, as it was encoded."""
-        if self._link is not None:
+        if self._seat is not None:
             now = asyncio.get_running_loop().time()
             for frame in frames:
                 self.events.meter.heard(frame.captured, now)
-            self._tell_agent(self._link.on_audio, frames)
+            self._seat.tell(self._seat.link.on_audio, frames)
 
     def on_pcm(self, frame: PcmFrame) -> None:
         """The caller's audio, decoded."""
-        if self._link is not None:
+        if self._seat is not None:
             self.events.meter.heard(frame.captured, asyncio.get_running_loop().time())
-            self._tell_agent(self._link.on_pcm, (frame,))
+            self._seat.tell(self._seat.link.on_pcm, (frame,))
 
     def on_keys(self, keys: Sequence[KeyPress]) -> None:
         """Keys that the caller pressed."""
-        if self._link is not None:
-            self._tell_agent(self._link.on_keys, keys)
+        if self._seat is not None:
+            self._seat.tell(self._seat.link.on_keys, keys)
 
     def on_silence(self) -> None:
         """The client's consent has run out."""
@@ -174,7 +168,7 @@ class Session:
 
     def on_looked(self, leg: LegRecord) -> None:
         """The other half tells how the call is."""
-        if self.cause is None:
+        if self.life.cause is None:
             self._on_looked(self.record(leg))
 
     def on_path_measured(self, pool: str, seconds: float) -> None:
@@ -187,8 +181,8 @@ class Session:
         """Audio can flow, and the agent may speak."""
         if self.terms is not None:
             self._open_audio(self.terms, srtp, now)
-        if self._link is not None:
-            self._run(self._serve_agent(self._link))
+        if self._seat is not None:
+            self._seat.serve()
 
     def on_secured(self, now: float) -> None:
         """Data channels can be opened."""
@@ -196,7 +190,7 @@ class Session:
         if application is not None:
             handshake = self._handshake
             self._channels = DataChannels(handshake.send, self, self.refused, now, client=handshake.dtls.client)
-            self._run(
+            self.life.run(
                 self._serve_channels(
                     self._channels, application.sctp_port or SCTP_PORT, application.max_message_size or REMOTE_MESSAGE
                 )
@@ -206,19 +200,14 @@ class Session:
 
     def on_channel(self, channel: str, opened: bool) -> None:
         """A data channel is open, or gone."""
-        if self._link is not None:
-            self._tell_agent(self._link.on_channel, channel, opened)
+        if self._seat is not None:
+            self._seat.tell(self._seat.link.on_channel, channel, opened)
 
     async def on_message(self, channel: str, message: str | bytes) -> None:
         """A message on a data channel."""
-        if self.cause is not None:
-            return
-        if self._link is not None:
-            try:
-                await self._link.on_message(channel, message)
-            except Exception as error:
-                self._agent_failed(error)
-        else:
+        if self._seat is not None:
+            await self._seat.message(channel, message)
+        elif self.life.cause is None:
             self._post(lambda now: self.leg.message(channel, message, now))
 
     # What the agent does (voicefleet.agents.link.Voice).
@@ -242,7 +231,7 @@ class Session:
         if self.terms is None:
             return False  # a call of data channels alone
         length = self._length_ms(audio, self.terms)
-        if self.cause is not None or self.queued_ms + length > CAPACITY * 1000:
+        if self.life.cause is not None or self.queued_ms + length > CAPACITY * 1000:
             return False
         if self.events.meter.awaits_audio:
             self.events.meter.audio(asyncio.get_running_loop().time())
@@ -280,6 +269,16 @@ class Session:
         if self._channels is not None:
             self._channels.tell_all({"type": GOODBYE, "reason": reason})
 
+    async def take_leave(self, reason: str) -> None:
+        """The same, and leave the client a moment to take it with all that was said before."""
+        self.say_goodbye(reason)
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                while not self.delivered:  # noqa: ASYNC110 - acknowledgements have no event in aiortc
+                    await asyncio.sleep(LAST_WORD / 50)
+        except TimeoutError:
+            pass  # it was told as well as could be
+
     @property
     def delivered(self) -> bool:
         """Whether all messages have left."""
@@ -287,23 +286,8 @@ class Session:
 
     def end(self, cause: EndCause, reason: str) -> None:
         """End the call: BYE and close_notify to the client; the agent's task is cancelled."""
-        if self.cause is not None:
-            return
-        self.cause, self.reason = cause, reason
-        now = asyncio.get_running_loop().time()
-        self._over.set()
-        for task in self._tasks:
-            task.cancel()
-        self._on_end(self, self._handshake.close(now))
-
-    async def wait_ended(self) -> None:
-        """Returns when the call is over."""
-        await self._over.wait()
-
-    async def ended(self) -> None:
-        """Returns when what this half had running has ended."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self.life.end(cause, reason):
+            self._on_end(self, self._handshake.close(asyncio.get_running_loop().time()))
 
     async def look(self) -> SessionRecord:
         """The call as it is now."""
@@ -312,16 +296,13 @@ class Session:
 
     def record(self, leg: LegRecord) -> SessionRecord:
         """The call as it is now, with what its other half knows."""
-
-        def after(moment: float | None) -> float | None:
-            return None if moment is None else moment - self.created_at
-
+        life, after = self.life, self.life.since_began
         return SessionRecord(
             call_id=self.call_id,
-            age=asyncio.get_running_loop().time() - self.created_at,
-            cause=self.cause,
-            reason=self.reason,
-            answer=self.answered_at - self.created_at,
+            age=life.age(),
+            cause=life.cause,
+            reason=life.reason,
+            answer=self.answered_at - life.began_at,
             first_check=after(leg.first_check),
             dtls_done=after(self._handshake.done_at),
             first_audio_in=after(leg.first_audio_in),
@@ -346,18 +327,19 @@ class Session:
             now=now,
             wall_offset=time.time() - now,
             random=random.Random(),
-            prebuffer=0.0 if self._link is not None else ECHO_IN_HAND,
+            prebuffer=0.0 if self._seat is not None else ECHO_IN_HAND,
         )
         round_trip = self._handshake.dtls.round_trip
         if round_trip is not None:
             audio.hint_round_trip(round_trip)
         port = None
-        if self._link is not None and self._link.pcm_rate is not None:
+        rate = self._pcm_rate
+        if rate is not None:
             port = PcmPort(
                 audio,
-                *codec(terms.coding, self._link.pcm_rate),
+                *codec(terms.coding, rate),
                 self._codecs,
-                on_pcm=lambda frame: self._inbox.post(self.on_pcm, frame),
+                on_pcm=self.on_pcm,
                 on_encoded=lambda: self._post(self.leg.refill),
             )
         self._post(lambda now: self.leg.open_audio(audio, port, now))
@@ -366,52 +348,15 @@ class Session:
         reason = await channels.run(port, largest)
         logs.for_session(__name__, self.call_id).info("data channels ended", reason=reason)
 
-    async def _attend(self, link: AgentLink) -> None:
-        try:
-            await link.attend(self)
-        except Exception as error:
-            self._agent_failed(error)
-
-    async def _serve_agent(self, link: AgentLink) -> None:
-        try:
-            reason = await link.run(self)
-        except Exception as error:
-            self._agent_failed(error)
-        else:
-            await self._take_leave(reason)
-            self.end(EndCause.AGENT_LEFT, reason)
-
-    async def _take_leave(self, reason: str) -> None:
-        """Say goodbye, and leave the client a moment to take it with all that was said before."""
-        self.say_goodbye(reason)
-        try:
-            async with asyncio.timeout(LAST_WORD):
-                while not self.delivered:  # noqa: ASYNC110 - acknowledgements have no event in aiortc
-                    await asyncio.sleep(LAST_WORD / 50)
-        except TimeoutError:
-            pass  # it was told as well as could be
-
-    def _tell_agent(self, method: Callable[..., None], *arguments: Any) -> None:
-        if self.cause is None:
-            try:
-                method(*arguments)
-            except Exception as error:
-                self._agent_failed(error)
-
-    def _agent_failed(self, error: Exception) -> None:
-        logs.for_session(__name__, self.call_id).error("agent failed", exc_info=error)
-        self.say_goodbye("the agent failed")
-        self.end(EndCause.AGENT_FAILED, "the agent failed")
+    @property
+    def _pcm_rate(self) -> int | None:
+        return self._seat.link.pcm_rate if self._seat is not None else None
 
     def _length_ms(self, audio: bytes, terms: AudioTerms) -> float:
-        if self._link is not None and self._link.pcm_rate is not None:
-            return len(audio) * 500 / self._link.pcm_rate
+        rate = self._pcm_rate
+        if rate is not None:
+            return len(audio) * 500 / rate
         return terms.coding.samples_of(audio) * 1000 / terms.coding.clock_rate
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _post(self, work: Callable[[float], None]) -> None:
         """Have something done on the media loop; its mistakes end this call and no other."""

@@ -23,8 +23,9 @@ from voicefleet.core.realtime.session import audio_format
 from voicefleet.core.turns.budget import Budget, TurnTimes
 from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.net.sctp_adapter import EVENTS, Sent
-from voicefleet.observability import logs
+from voicefleet.services.transceiver.agent_seat import AgentSeat
 from voicefleet.services.transceiver.events import CallEvents
+from voicefleet.services.transceiver.life import Life
 from voicefleet.services.transceiver.media_leg import LegRecord
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
 
@@ -57,43 +58,39 @@ class SocketSession:
         self.call_id = call_id
         self.config = config
         self.coding: Coding | None = None
-        self.cause: EndCause | None = None
-        self.reason = ""
-        self.created_at = asyncio.get_running_loop().time()
+        self.life = Life()
         self.events = CallEvents(budget, lambda event: self.tell(EVENTS, event), on_turn)
-        self._link = link
+        self._seat = AgentSeat(link, self, self.life)
         self._on_closed = on_closed
         self._on_looked = on_looked
         self._send: Callable[[str], bool] | None = None
         self._part = Part(self.events.ids.response(), self.events.ids.item())
         self._said = 0.0
         self._part_at = 0.0
-        self._played_until = self.created_at
+        self._played_until = self.life.began_at
         self._formats = {"input": "audio/pcm", "output": "audio/pcm"}
         self._resamplers: dict[str, Callable[[bytes], bytes]] = {}
         self._attached_at: float | None = None
         self._first_in: float | None = None
         self._first_out: float | None = None
         self._refused: Counter[str] = Counter()
-        self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Serve; the client is expected soon."""
-        for work in (self._attend(), self._serve_agent(), self._expect_client(), self._look_now_and_then()):
-            task = asyncio.get_running_loop().create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._seat.attend()
+        self._seat.serve()
+        self.life.run(self._expect_client())
+        self.life.run(self._look_now_and_then())
 
     # What the client does.
 
     def attach(self, send: Callable[[str], bool]) -> bool:
         """The client is here; false if it is already, or the call is over."""
-        if self._attached_at is not None or self.cause is not None:
+        if self._attached_at is not None or self.life.cause is not None:
             return False
         self._attached_at = asyncio.get_running_loop().time()
         self._send = send
-        self._link.on_channel(EVENTS, True)
+        self._seat.tell(self._seat.link.on_channel, EVENTS, True)
         return True
 
     async def heard(self, message: str) -> None:
@@ -111,27 +108,19 @@ class SocketSession:
 
     async def on_message(self, channel: str, message: str | bytes) -> None:
         """An event for the agent, of the client or from the side."""
-        if self.cause is not None:
-            return
-        try:
-            await self._link.on_message(channel, message)
-        except Exception as failed:
-            self._agent_failed(failed)
+        await self._seat.message(channel, message)
 
     async def _hear(self, audio: bytes) -> None:
         law = _LAWS.get(self._formats["input"])
         pcm = audio[: len(audio) & ~1] if law is None else self._resampled("input", decode(audio, law))
         for at in range(0, len(pcm), _PIECE):
-            if self.cause is not None:
+            if self.life.cause is not None:
                 return
             now = asyncio.get_running_loop().time()
             self._first_in = self._first_in or now
             piece = pcm[at : at + _PIECE]
             self.events.meter.heard(now - len(piece) / (2 * RATE), now)
-            try:
-                self._link.on_pcm((PcmFrame(FrameKind.HEARD, piece, now),))
-            except Exception as failed:
-                self._agent_failed(failed)
+            self._seat.tell(self._seat.link.on_pcm, (PcmFrame(FrameKind.HEARD, piece, now),))
             await asyncio.sleep(0)
 
     # What the agent does (voicefleet.agents.link.Voice).
@@ -144,7 +133,7 @@ class SocketSession:
     def say(self, audio: bytes) -> bool:
         """Sound for the client."""
         send = self._send
-        if self.cause is not None or send is None:
+        if self.life.cause is not None or send is None:
             return False
         now = asyncio.get_running_loop().time()
         meter = self.events.meter
@@ -179,7 +168,7 @@ class SocketSession:
         event = self.events.told(message, asyncio.get_running_loop().time())
         if event is not None and not self._follow(event):
             return Sent.SENT
-        if self._send is None or self.cause is not None:
+        if self._send is None or self.life.cause is not None:
             return Sent.NOT_OPEN
         return Sent.SENT if self._send(message) else Sent.FULL
 
@@ -219,24 +208,14 @@ class SocketSession:
         """Tell the client that the call will end, and why."""
         self.tell(EVENTS, json.dumps(stamped({"type": "voicefleet.goodbye", "reason": reason}, self.events.ids)))
 
+    async def take_leave(self, reason: str) -> None:
+        """The same; whoever writes the socket sees to its last words."""
+        self.say_goodbye(reason)
+
     def end(self, cause: EndCause, reason: str) -> None:
         """End the call."""
-        if self.cause is not None:
-            return
-        self.cause, self.reason = cause, reason
-        for task in self._tasks:
-            task.cancel()
-        self._ended.set()
-        self._on_closed(self, self.record())
-
-    async def wait_ended(self) -> None:
-        """Returns when the call is over."""
-        await self._ended.wait()
-
-    async def ended(self) -> None:
-        """Returns when what it had running has ended."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self.life.end(cause, reason):
+            self._on_closed(self, self.record())
 
     async def look(self) -> SessionRecord:
         """The call as it is now, as any call is asked."""
@@ -244,15 +223,12 @@ class SocketSession:
 
     def record(self) -> SessionRecord:
         """The call as it is now."""
-
-        def after(moment: float | None) -> float | None:
-            return None if moment is None else moment - self.created_at
-
+        life, after = self.life, self.life.since_began
         return SessionRecord(
             call_id=self.call_id,
-            age=asyncio.get_running_loop().time() - self.created_at,
-            cause=self.cause,
-            reason=self.reason,
+            age=life.age(),
+            cause=life.cause,
+            reason=life.reason,
             answer=0.0,
             first_check=after(self._attached_at),
             dtls_done=None,
@@ -266,24 +242,6 @@ class SocketSession:
             refused=dict(self._refused),
         )
 
-    async def _attend(self) -> None:
-        """A link that has something to prepare, such as a connection to a model, does it beside its serving."""
-        attend = getattr(self._link, "attend", None)
-        if attend is not None:
-            try:
-                await attend(self)
-            except Exception as failed:
-                self._agent_failed(failed)
-
-    async def _serve_agent(self) -> None:
-        try:
-            reason = await self._link.run(self)
-        except Exception as failed:
-            self._agent_failed(failed)
-        else:
-            self.say_goodbye(reason)
-            self.end(EndCause.AGENT_LEFT, reason)
-
     async def _expect_client(self) -> None:
         await asyncio.sleep(TO_ATTACH)
         if self._attached_at is None:
@@ -293,8 +251,3 @@ class SocketSession:
         while True:
             await asyncio.sleep(LOOK)
             self._on_looked(self.record())
-
-    def _agent_failed(self, failed: Exception) -> None:
-        logs.for_session(__name__, self.call_id).error("agent failed", exc_info=failed)
-        self.say_goodbye("the agent failed")
-        self.end(EndCause.AGENT_FAILED, "the agent failed")

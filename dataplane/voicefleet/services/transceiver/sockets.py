@@ -28,7 +28,7 @@ async def serve_socket(request: web.Request, call: Session | SocketSession, door
     writing = asyncio.create_task(outbox.write())
     reading = asyncio.create_task(_client(socket, call, outbox) if door is Door.WEBSOCKET and
                                   isinstance(call, SocketSession) else _sideband(socket, call, outbox))  # fmt: skip
-    over = asyncio.create_task(call.wait_ended())
+    over = asyncio.create_task(call.life.over())
     try:
         await asyncio.wait((reading, writing, over), return_when=asyncio.FIRST_COMPLETED)
         outbox.end()

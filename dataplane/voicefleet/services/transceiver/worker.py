@@ -13,7 +13,7 @@ from socket import socket
 from typing import Any, Final
 
 from voicefleet.agents.link import Agent, Asked, InlineAgent
-from voicefleet.core.ice_lite import IceLite, Path
+from voicefleet.core.ice_lite import IceLite
 from voicefleet.core.media.coding import OPUS, PCMA, PCMU, AudioTerms, Coding
 from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import AudioPlan, Local, RelayAddress, Setup, plan_audio, setup_for, write_answer
@@ -26,22 +26,17 @@ from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.dtls import Dtls, DtlsIdentity
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.inbox import Inbox
-from voicefleet.services.transceiver.media_leg import MediaLeg
-from voicefleet.services.transceiver.media_loop import TICK, MediaLoop
-from voicefleet.services.transceiver.path_meter import PathMeter
-from voicefleet.services.transceiver.paths import DirectSocket, HopSocket
+from voicefleet.services.transceiver.media_loop import MediaLoop
+from voicefleet.services.transceiver.media_side import MediaSide
 from voicefleet.services.transceiver.record import EndCause, SessionRecord
-from voicefleet.services.transceiver.routing import Routing
 from voicefleet.services.transceiver.session import Session
 from voicefleet.services.transceiver.socket_session import SocketSession
+from voicefleet.services.transceiver.token_mint import TokenMint
 from voicefleet.wire.call_id import call_id
-from voicefleet.wire.keyring import FleetKey, KeyRing
-from voicefleet.wire.route_token import Route, TokenOpener, mint
+from voicefleet.wire.keyring import KeyRing
 
 GOODBYE_WAIT: Final = 0.5
 """Seconds for clients to take the last event: two round trips around the world."""
-LOOK_AT_EACH: Final = 10.0
-"""Seconds between two records of a live call."""
 LOOK: Final = 0.01
 """Seconds between looks at whether they have."""
 _CODINGS: Final[dict[str, Coding]] = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
@@ -93,7 +88,7 @@ class Worker:
         """`clock` is Unix time.
 
         `on_turn` is called four times a second, after both loops have turned; `on_looked` with each live call's record
-        every `LOOK_AT_EACH` seconds; `on_closed` with its last one. `on_path_measured` is told the round trip between a
+        every ten seconds; `on_closed` with its last one. `on_path_measured` is told the round trip between a
         call's client and a relay of a pool. `on_death` is called by the media loop's thread.
         """
         self.limits = limits
@@ -102,53 +97,54 @@ class Worker:
         self.sessions: dict[str, Session] = {}
         self.sockets: dict[str, SocketSession] = {}
         """Calls whose sound goes over a WebSocket."""
-        self.refused: Counter[str] = Counter()
-        """Packets that belong to no call, by reason; the media loop counts."""
         self.created = 0
         self.empty = asyncio.Event()
         """Set while there is no call."""
         self.empty.set()
         self._closing: set[Session] = set()
-        self._ring = ring
-        self._clock = clock
         self._identity = identity
         self._agent = agent
-        self._on_turn = on_turn
         self._on_looked = on_looked
         self._on_path_measured = on_path_measured
         self._on_closed = on_closed
         self._on_caller_turn = on_caller_turn
         self._budget = budget if budget is not None else Budget()
-        self._unseen: list[MediaLeg] = []
-        self._counter = 0
-        self._codecs = CodecThreads()
-        self._inbox = Inbox(asyncio.get_running_loop())
-        self.media = MediaLoop(self._inbox, self._on_tick, self._on_failure, on_death)
-        meter = PathMeter(self._send, lambda relay, nonce: self._hop.ping(relay, nonce))
-        self._hop = HopSocket(hop, ring, self._minting_key, generation, self._on_packet, self._refuse, meter.on_pong)
-        self._direct = DirectSocket(direct, self._on_packet) if direct is not None else None
-        self._hop_address = hop_address
-        self._routing = Routing(ring, self._send, self._hop.moved, self.media.obey, self.refused, meter)
-        self._opener: tuple[KeyRing, TokenOpener] | None = None
+        inbox = Inbox(asyncio.get_running_loop())
+        self._codecs = CodecThreads(tell=inbox.post_all)
+        self._media = MediaSide(
+            hop=hop,
+            direct=direct,
+            ring=ring,
+            minting=lambda: self._mint.key(),
+            generation=generation,
+            inbox=inbox,
+            on_turn=on_turn,
+            on_death=on_death,
+        )
+        self.hop: Final = hop_address, self._media.hop_port
+        """The address that this worker's route tokens seal."""
+        self._mint = TokenMint(ring, clock, self.hop, generation)
         self._running = False
 
     @property
-    def hop(self) -> tuple[str, int]:
-        """The address that this worker's route tokens seal."""
-        return self._hop_address, self._hop.address[1]
+    def media(self) -> MediaLoop:
+        """The loop of its packets and its sending clock."""
+        return self._media.loop
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Packets that belong to no call, by reason; the media loop counts."""
+        return self._media.refused
 
     @property
     def direct(self) -> RelayAddress | None:
         """Where clients reach this worker without a relay."""
-        return RelayAddress(*self._direct.address) if self._direct is not None else None
+        return RelayAddress(*self._media.direct) if self._media.direct is not None else None
 
     def start(self) -> None:
         """Begin to serve."""
-        self.media.serve(self._hop)
-        if self._direct is not None:
-            self.media.serve(self._direct)
         self._codecs.__enter__()
-        self.media.start()
+        self._media.start()
         self._running = True
 
     def create(self, offer_text: str, config: dict[str, Any], relays: Sequence[RelayAddress]) -> Created:
@@ -165,8 +161,8 @@ class Worker:
         now = asyncio.get_running_loop().time()
         offer = read_offer(offer_text)
         plan = plan_audio(offer.audio) if offer.audio is not None else None
-        token = self._mint()
-        password = self._password(token)
+        token = self._mint.token()
+        password = self._mint.password(token)
         identity = self._identity()
         session = Session(
             call_id=call_id(token),
@@ -178,8 +174,7 @@ class Worker:
             agent=self._agent(Asked(config, Door.WEBRTC, offer.application is not None)),
             dtls=Dtls(identity, offer.credentials.fingerprints, client=setup_for(offer) is Setup.ACTIVE),
             media=self.media,
-            inbox=self._inbox,
-            send=self._send,
+            send=self._media.send,
             codecs=self._codecs,
             on_end=self._ended,
             on_closed=self._closed,
@@ -187,7 +182,6 @@ class Worker:
             on_path_measured=self._on_path_measured,
             on_turn=self._on_caller_turn,
             budget=self._budget,
-            created_at=now,
             fingerprint=identity.fingerprint,
         )
         session.leg.probes = _probes(offer, token)
@@ -195,7 +189,7 @@ class Worker:
         self.sessions[session.call_id] = session
         self.created += 1
         self.empty.clear()
-        self.media.post(lambda now: self._open(session.leg))
+        self._media.open(session.leg)
         session.begin()
         session.answered_at = asyncio.get_running_loop().time()
         logs.for_session(__name__, session.call_id).info("call created", calls=self.calls)
@@ -213,13 +207,13 @@ class Worker:
             raise OfferError(0, "", "another certificate than the call's: an ICE restart keeps the DTLS association")
         if (_terms(plan) if plan is not None else None) != session.terms:
             raise OfferError(0, "", "other audio than the call's: an ICE restart keeps it")
-        token = self._mint()
-        password = self._password(token)
+        token = self._mint.token()
+        password = self._mint.password(token)
         session.version += 1
         session.offer = replace(session.offer, credentials=offer.credentials)
         answer = self._answer(session, offer, plan, token, password, relays)
         probes = _probes(session.offer, token)
-        self.media.post(lambda _now: self._renew(session.leg, token.encode(), password, probes))
+        self._media.renew(session.leg, token.encode(), password, probes)
         logs.for_session(__name__, session.call_id).info("ICE restart offered", version=session.version)
         return Created(session.call_id, answer)
 
@@ -244,7 +238,7 @@ class Worker:
         """Seconds since each live call was created."""
         now = asyncio.get_running_loop().time()
         both: list[Session | SocketSession] = [*self.sessions.values(), *self.sockets.values()]
-        return {session.call_id: now - session.created_at for session in both}
+        return {session.call_id: now - session.life.began_at for session in both}
 
     async def drain(self, deadline: float) -> None:
         """Take no more calls, and return when the last has ended or so many seconds have passed."""
@@ -278,67 +272,19 @@ class Worker:
         sockets = list(self.sockets.values())
         for other in sockets:
             other.end(EndCause.DRAINED, reason)
-            await other.ended()
+            await other.life.settled()
         closing = list(self._closing)
         for session in closing:
-            await session.ended()
+            await session.life.settled()
         self._codecs.close()
         await asyncio.to_thread(self.media.stop)
         await asyncio.sleep(0)  # what the media loop said last is heard
-        self._hop.close()
-        if self._direct is not None:
-            self._direct.close()
-
-    # --- on the media loop ----------------------------------------------------------------------------------------
-
-    def _on_packet(self, path: Path, verified: bool, packet: bytes, now: float) -> None:
-        leg = self._routing.find(path, verified, packet, now)
-        if leg is not None and leg.sooner:
-            self.media.note(leg)
-
-    def _send(self, path: Path, packet: bytes) -> None:
-        if path.relay is not None:
-            self._hop.send(path, packet)
-        elif self._direct is not None:
-            self._direct.send(path, packet)
-
-    def _refuse(self, reason: str) -> None:
-        self.refused[reason] += 1
-
-    def _open(self, leg: MediaLeg) -> None:
-        self._routing.add(leg)
-        self.media.note(leg)
-
-    def _renew(self, leg: MediaLeg, token: bytes, password: bytes, probes: PathProbes) -> None:
-        if not leg.closed:
-            self._routing.renew(leg, token, password)
-            leg.probes = probes
-
-    def _close(self, leg: MediaLeg, goodbyes: Sequence[bytes], now: float) -> None:
-        self._routing.remove(leg)
-        self.media.forget(leg)
-        leg.close(goodbyes, now)
-
-    def _on_tick(self, _now: float) -> None:
-        """A few calls at a time, so that looking at all of them is never in the way of a packet."""
-        unseen, legs = self._unseen, self._routing.legs
-        if not unseen:
-            unseen.extend(legs)
-        for _ in range(min(len(unseen), 1 + int(len(legs) * TICK / LOOK_AT_EACH))):
-            leg = unseen.pop()
-            if not leg.closed:
-                self.media.aside(leg.other.on_looked, leg.record())
-        self.media.aside(self._on_turn)
-
-    def _on_failure(self, leg: MediaLeg, error: Exception) -> None:
-        self.media.aside(leg.other.on_failure, error)
-
-    # --- on the event loop ----------------------------------------------------------------------------------------
+        self._media.release()
 
     def _ended(self, session: Session, goodbyes: Sequence[bytes]) -> None:
         del self.sessions[session.call_id]
         self._closing.add(session)
-        self.media.post(lambda now: self._close(session.leg, goodbyes, now))
+        self._media.close(session.leg, goodbyes)
         if not self.calls:
             self.empty.set()
 
@@ -353,7 +299,7 @@ class Worker:
         if isinstance(link, InlineAgent):
             raise Unavailable(Refusal.GONE, "this agent serves no WebSocket")
         session = SocketSession(
-            call_id=call_id(self._mint()),
+            call_id=call_id(self._mint.token()),
             config=config,
             link=link,
             on_closed=self._socket_closed,
@@ -395,21 +341,6 @@ class Worker:
             relays=[*relays, *([direct] if direct is not None else [])],
         )
         return write_answer(offer, plan, local)
-
-    def _mint(self) -> str:
-        self._counter += 1
-        address, port = self.hop
-        route = Route(address, port, self.generation, self._counter)
-        return mint(route, self._minting_key(), self._ring().fleet_tag)
-
-    def _minting_key(self) -> FleetKey:
-        return self._ring().minting(self._clock())
-
-    def _password(self, token: str) -> bytes:
-        ring = self._ring()
-        if self._opener is None or self._opener[0] is not ring:
-            self._opener = ring, TokenOpener(ring)
-        return self._opener[1].password(token.encode())
 
 
 def _probes(offer: Offer, token: str) -> PathProbes:
