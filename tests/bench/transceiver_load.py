@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.support.pion import build
 from tests.support.workers import RING
+from voicefleet.services.transceiver.worker_process import ALLOCATOR
 from voicefleet.wire import hop
 from voicefleet.wire.hop import Flag, Kind
 
@@ -23,7 +24,7 @@ PLENTY: Final = 10_000
 """Calls that a worker may hold if its slots shall not be the limit."""
 
 
-def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
+def pinned(core: int, command: Sequence[str], settings: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """Start a program on one core; where one may, before whatever else the machine does.
 
     Where the kernel groups processes by session, niceness counts only within a group, and the group has its own.
@@ -33,7 +34,12 @@ def pinned(core: int, command: Sequence[str]) -> "subprocess.Popen[str]":
     if first:
         program = ["nice", "-n", "-10", *program]
     process = subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=first
+        program,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=first,
+        env={**os.environ, **(settings or {})},
     )
     group = Path(f"/proc/{process.pid}/autogroup")
     if first and group.exists():
@@ -52,12 +58,21 @@ class Server:
         """The port that relays speak to."""
 
     def holds(self) -> dict[str, int]:
-        """What a worker of ours has in hand: calls, tasks, objects, threads."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        told: dict[str, int] = json.loads(self.process.stdout.readline())
+        """What a worker of ours has in hand: calls, tasks, objects, threads. It gives back before what is free."""
+        told: dict[str, int] = self._ask("all")
         return told
+
+    @property
+    def calls(self) -> int:
+        """Live calls of a worker of ours."""
+        count: int = self._ask("calls")
+        return count
+
+    def _ask(self, what: str) -> Any:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
 
     @property
     def processor(self) -> float:
@@ -127,7 +142,7 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
 def transceiver(agent: str, core: int, *, capacity: int = PLENTY) -> Iterator[Server]:
     """A worker with that agent."""
     with _running(
-        pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)))
+        pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)), ALLOCATOR)
     ) as process:
         port, hop = _first_line(process).split()
         yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer, int(hop))

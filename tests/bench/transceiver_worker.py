@@ -1,7 +1,7 @@
 """One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
 
 `python -m tests.bench.transceiver_worker AGENT CAPACITY` prints the ports of its internal API and of its hop. For
-each line of standard input it tells, in JSON, what it holds; it ends with its standard input.
+each line of standard input (`all`, `calls`) it tells, in JSON, what it holds; it ends with its standard input.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from tests.support.workers import RING, direct_worker
@@ -36,8 +37,9 @@ async def main() -> None:
         gc.collect()
         gc.freeze()  # as in a pod
         print(port, worker.hop[1], flush=True)
-        while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
-            print(json.dumps(holds(worker)), flush=True)
+        reading = stack.enter_context(ThreadPoolExecutor(1))  # the default one grows at its leisure
+        while asked := await asyncio.get_running_loop().run_in_executor(reading, sys.stdin.readline):
+            print(json.dumps(holds(worker) if asked == "all\n" else len(worker.sessions)), flush=True)
 
 
 def holds(worker: Worker) -> dict[str, int]:

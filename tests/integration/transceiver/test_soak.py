@@ -8,8 +8,10 @@ from tests.support.tiers import GO
 
 @pytest.mark.needs(GO)
 def test_of_calls_that_come_and_go_nothing_is_left() -> None:
-    moments, failed, reasons = soak(12.0, 6, 8, 8.0)
-    assert failed == 0, reasons
+    soaked = soak(12.0, 6, 8, 8.0)
+    assert soaked.failed == 0, soaked.reasons
+    assert soaked.listened == 48 and soaked.silent == 0
+    moments = soaked.moments
     first, last = moments[2], moments[-1]
     assert last.gone >= 48
     assert last.calls == 0

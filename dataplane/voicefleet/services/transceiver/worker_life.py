@@ -6,6 +6,7 @@ its predecessor's calls are refused at once, authentically, and their clients ne
 
 import asyncio
 import contextlib
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -146,6 +147,7 @@ class WorkerLife:
                 *worker_process.arguments(self.generation, [*passed, None][:4]),
                 pass_fds=passed,
                 preexec_fn=die_with_parent,
+                env={**worker_process.ALLOCATOR, **os.environ},
             )
         self.pid = process.pid
         channel = self._channel = await WorkerChannel.open(ours, _nothing_is_asked_here, self._hear)

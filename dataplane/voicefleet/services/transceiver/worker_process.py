@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from voicefleet.contract import Component
 from voicefleet.core.transceiver.admission import AdmissionLimits
@@ -32,6 +32,9 @@ from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
 
+ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024)}
+"""For glibc, which reads it before anything of ours runs. By itself it gives each thread an arena that keeps what a
+crowd of calls once needed: 94, 65 and 32 MB were seen. The interpreter's lock keeps threads from allocating at once."""
 _PAGE = resource.getpagesize()
 
 
