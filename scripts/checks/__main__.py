@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from scripts.checks import generated, locks, pages, tools
+from scripts.checks import compatibility, generated, locks, pages, tools
 
 CHECKS: Final[dict[str, Callable[[Path], Iterable[str]]]] = {
     "types": tools.types,
@@ -20,6 +20,7 @@ CHECKS: Final[dict[str, Callable[[Path], Iterable[str]]]] = {
     "format": tools.unformatted,
     "generated": generated.findings,
     "locks": locks.findings,
+    "crds": compatibility.findings,
     "docs": pages.findings,
 }
 

@@ -131,6 +131,6 @@ def test_a_project_without_findings_passes(project: ProjectCopy) -> None:
 
 def test_a_check_that_does_not_exist_is_refused_with_those_that_do(project: ProjectCopy) -> None:
     ran = project.run(CHECKS, "spelling")
-    every = "types, imports, lint, format, generated, locks, docs"
+    every = "types, imports, lint, format, generated, locks, crds, docs"
     assert f"there is no check 'spelling'; there are: {every}" in ran.lines[-1]
     assert ran.status == 2

@@ -55,10 +55,13 @@ if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
     echo "$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
     echo "$controller" >"/sys/fs/cgroup/$node/cgroup.subtree_control" 2>/dev/null || true
   done
+  echo 2000 >"/sys/fs/cgroup/$node/cpu.weight" 2>/dev/null || true
 else
   for controller in /sys/fs/cgroup/*/; do
     [[ $controller == */unified/ ]] || mkdir -p "$controller$node"
   done
+  # A group counts as one process against each other one of the machine, and here it is a whole node.
+  echo 20480 >"/sys/fs/cgroup/cpu/$node/cpu.shares" 2>/dev/null || true
   for file in cpus mems; do
     cat /sys/fs/cgroup/cpuset/cpuset.$file >"/sys/fs/cgroup/cpuset/$node/cpuset.$file"
   done
