@@ -120,6 +120,9 @@ def service_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(drain) + GRACE,
+        # So that a service is not the first process of its namespace, which ignores SIGTERM until it has a handler: one
+        # that is told to go while it still starts would stay for its whole drain.
+        "shareProcessNamespace": True,
         "securityContext": pod_security(container.kernel),
         "topologySpreadConstraints": [_spread(domain, labels) for domain in _DOMAINS],
         "containers": [main],
