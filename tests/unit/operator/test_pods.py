@@ -132,7 +132,7 @@ def test_a_pod_has_longer_to_end_than_its_drain_may_take() -> None:
     some = pods(made(shard=shard(drain={"deadline": "2h"})))
     assert some[Component.TRANSCEIVER]["terminationGracePeriodSeconds"] > 7200
     assert some[Component.RELAY]["terminationGracePeriodSeconds"] > 30
-    # The first process of a namespace ignores SIGTERM until it has a handler: told to go while it starts, it would stay.
+    # The first process of a namespace ignores SIGTERM until it has a handler: told to go as it starts, it would stay.
     assert all(some[each]["shareProcessNamespace"] for each in (Component.RELAY, Component.TRANSCEIVER))
 
 
