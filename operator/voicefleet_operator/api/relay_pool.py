@@ -44,10 +44,11 @@ class Expose(Part):
         ),
     )
 
-    type: Literal["HostPort", "NodePort", "LoadBalancer"] = "HostPort"
+    type: Literal["HostPort", "HostNetwork", "NodePort", "LoadBalancer"] = "HostPort"
     """`HostPort`: the port on each node that a relay runs on, with nothing in between; the fastest, for nodes with
-    public addresses. `NodePort`: the same by a Service, where host ports are forbidden. `LoadBalancer`: the cloud's UDP
-    load balancer; mind its idle timeout."""
+    public addresses. `HostNetwork`: the same in the node's own network, where a new relay takes the port over from the
+    old one and no packet is lost in a rollout; needs workload DaemonSet. `NodePort`: by a Service, where host ports are
+    forbidden. `LoadBalancer`: the cloud's UDP load balancer; mind its idle timeout."""
     port: PortChoice = spelled("Auto")
     """The public UDP port. `Auto` leases one from the fleet's range, and the pool keeps it."""
     tcp: bool = True
@@ -81,6 +82,10 @@ class RelayPoolSpec(Placement):
         Rule(
             "self.workload == 'Deployment' || !has(self.replicas) || self.replicas == 1",
             "replicas has no meaning when workload is DaemonSet: there is one relay on each node of nodeSelector",
+        ),
+        Rule(
+            "self.expose.type != 'HostNetwork' || self.workload == 'DaemonSet'",
+            "expose.type HostNetwork needs workload DaemonSet: two relays on one node would fight for its port",
         ),
         Rule("self.drain.deadline != '0'", "drain.deadline must not be 0: live calls need time to move"),
     )

@@ -31,11 +31,11 @@ SIGNALING_DRAIN: Final = 10.0
 """Seconds for requests that are under way."""
 
 
-def fleet_manifests(fleet: Fleet, here: Installation) -> tuple[Manifest, ...]:
+def fleet_manifests(fleet: Fleet, here: Installation, relays_on_nodes: bool = False) -> tuple[Manifest, ...]:
     """Everything that a fleet consists of beside its pools and shards, and beside its Secrets."""
     made = [*_signaling(fleet, here)]
     if fleet.spec.session_map.type == "Embedded":
-        made += _session_map(fleet, here)
+        made += _session_map(fleet, here, relays_on_nodes)
     return tuple(made)
 
 
@@ -110,7 +110,7 @@ def signaling_service(fleet: Fleet) -> Manifest:
     }
 
 
-def _session_map(fleet: Fleet, here: Installation) -> list[Manifest]:
+def _session_map(fleet: Fleet, here: Installation, relays_on_nodes: bool) -> list[Manifest]:
     labels, name = fleet_selector(fleet, Component.SESSION_MAP), session_map_name(fleet.name)
     container: Manifest = {
         "name": Component.SESSION_MAP,
@@ -170,7 +170,7 @@ def _session_map(fleet: Fleet, here: Installation) -> list[Manifest]:
     }
     made = [account(fleet, name, labels), workload, service]
     if fleet.spec.network_policy:
-        made.append(session_map_policy(fleet))
+        made.append(session_map_policy(fleet, relays_on_nodes))
     return made
 
 

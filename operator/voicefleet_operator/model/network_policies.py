@@ -33,13 +33,17 @@ def relay_policy(pool: Pool, port: int) -> Manifest:
     return _policy(pool, relay_name(pool.name), pool_selector(pool), rules)
 
 
-def transceiver_policy(shard: Shard) -> Manifest:
-    """Relays to the hop ports; signaling and the operator to the internal API."""
+def transceiver_policy(shard: Shard, nodes: bool = False) -> Manifest:
+    """Relays to the hop ports; signaling and the operator to the internal API.
+
+    With `nodes` relays run in their nodes' networks as well, whose packets no selector can name: then the hop ports,
+    where every packet has to prove itself by the fleet's key, are open to all.
+    """
     fleet = shard.spec.fleet_ref
     hop = {**_port("UDP", Port.HOP), "endPort": Port.HOP + HOP_PORTS - 1}
     api = {**_port("TCP", Port.TRANSCEIVER_API), "endPort": Port.TRANSCEIVER_API + HOP_PORTS - 1}
     rules = [
-        {"from": [_pods(fleet, Component.RELAY)], "ports": [hop]},
+        {**({} if nodes else {"from": [_pods(fleet, Component.RELAY)]}), "ports": [hop]},
         {"from": [_pods(fleet, Component.SIGNALING), _operator()], "ports": [api]},
         _health(),
     ]
@@ -52,10 +56,10 @@ def signaling_policy(fleet: Fleet) -> Manifest:
     return _policy(fleet, signaling_name(fleet.name), fleet_selector(fleet, Component.SIGNALING), rules)
 
 
-def session_map_policy(fleet: Fleet) -> Manifest:
-    """The fleet's own parts and the operator."""
+def session_map_policy(fleet: Fleet, nodes: bool = False) -> Manifest:
+    """The fleet's own parts and the operator; with relays in their nodes' networks, all who know the password."""
     parts = [_pods(fleet.name, each) for each in (Component.RELAY, Component.TRANSCEIVER, Component.SIGNALING)]
-    rules = [{"from": [*parts, _operator()], "ports": [_port("TCP", Port.SESSION_MAP)]}]
+    rules = [{**({} if nodes else {"from": [*parts, _operator()]}), "ports": [_port("TCP", Port.SESSION_MAP)]}]
     return _policy(fleet, session_map_name(fleet.name), fleet_selector(fleet, Component.SESSION_MAP), rules)
 
 

@@ -24,6 +24,7 @@ GRACE: Final = 30
 KEYS: Final = "/etc/voicefleet/keys"
 SESSION_MAP: Final = "/etc/voicefleet/session-map"
 STATE: Final = "/var/lib/voicefleet"
+_OWN_ADDRESS: Final = "OWN_ADDRESS"
 TEMPLATE_HASH: Final = "voicefleet.dev/configuration"
 
 
@@ -41,6 +42,9 @@ class Container:
     volumes: Sequence["Volume"] = ()
     kernel: bool = False
     """Whether it gets the capabilities for the kernel program; they need the root user, who has nothing else then."""
+    host_network: bool = False
+    """Whether it runs in the node's network; then no port is declared, or a successor could not start beside it."""
+    health: int = Port.HEALTH
     downward: Mapping[str, str] = field(default_factory=dict)
     """Variables from the pod's own fields, beside those that every service gets."""
 
@@ -76,39 +80,46 @@ def service_pod(
         _session_map_volume(fleet),
         *container.volumes,
     ]
+    own_address = {_OWN_ADDRESS: "status.podIP"} if container.host_network else {}
+    # In the node's network only by the node's inner address: metrics are not for everybody.
+    health = {Env.HEALTH_LISTEN: f"[$({_OWN_ADDRESS})]:{container.health}"} if container.host_network else {}
     environment = {
         Env.KEY_FILE: f"{KEYS}/keyring.json",
         Env.REDIS_URL_FILE: f"{SESSION_MAP}/url",
         Env.STATE_DIRECTORY: STATE,
         Env.LOG_LEVEL: fleet.spec.log_level,
         Env.LOG_FORMAT: "json",
+        **health,
         **container.environment,
     }
     downward = {
         Env.POD: "metadata.name",
         Env.NODE: "spec.nodeName",
         Env.ZONE: "metadata.labels['topology.kubernetes.io/zone']",
+        **own_address,
         **container.downward,
     }
     # Fields of the pod first: a later variable may name them as $(VARIABLE).
     variables = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in downward.items()]
     variables += [{"name": name, "value": value} for name, value in sorted(environment.items())]
     placement = container.placement
+    ports = [*container.ports, {"name": "health", "containerPort": container.health, "protocol": "TCP"}]
+    probed: str | int = container.health if container.host_network else "health"
     main: Manifest = {
         "name": container.component,
         "image": image(fleet, here),
         "imagePullPolicy": fleet.spec.image.pull_policy,
         "command": ["python", "-m", f"voicefleet.services.{container.component}"],
         "env": variables,
-        "ports": [*container.ports, {"name": "health", "containerPort": Port.HEALTH, "protocol": "TCP"}],
+        "ports": [] if container.host_network else ports,
         "resources": {
             "requests": {**container.requests, **placement.resources.requests},
             "limits": {**container.limits, **placement.resources.limits},
         },
         "securityContext": _security(container.kernel),
-        "startupProbe": _probe(HealthPath.LIVE, 1, 60),
-        "livenessProbe": _probe(HealthPath.LIVE, 10, 3),
-        "readinessProbe": _probe(HealthPath.READY, 2, 2),
+        "startupProbe": _probe(probed, HealthPath.LIVE, 1, 60),
+        "livenessProbe": _probe(probed, HealthPath.LIVE, 10, 3),
+        "readinessProbe": _probe(probed, HealthPath.READY, 2, 2),
         "volumeMounts": [
             {"name": "state", "mountPath": STATE},
             {"name": "tmp", "mountPath": "/tmp"},
@@ -133,6 +144,8 @@ def service_pod(
         ],
         **placed(fleet, placement),
     }
+    if container.host_network:
+        spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
 
 
@@ -209,9 +222,9 @@ def _security(kernel: bool) -> Manifest:
     return container_security(KERNEL_CAPABILITIES if kernel else ())
 
 
-def _probe(path: str, period: int, failures: int) -> Manifest:
+def _probe(port: str | int, path: str, period: int, failures: int) -> Manifest:
     return {
-        "httpGet": {"path": path, "port": "health", "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
         "periodSeconds": period,
         "timeoutSeconds": 2,
         "successThreshold": 1,

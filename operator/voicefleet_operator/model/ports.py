@@ -138,6 +138,19 @@ def plan(
     return Plan(tuple(kept), refused)
 
 
+def wants_of(pool: Pool) -> tuple[Want, ...]:
+    """The public port; in its nodes' networks, where each port is everybody's, one for its health as well."""
+    public = Want(pool.name, addresses_of(pool), pool.spec.expose.port)
+    if pool.spec.expose.type != "HostNetwork":
+        return (public,)
+    return public, Want(health_of(pool.name), public.addresses, None)
+
+
+def health_of(pool: str) -> str:
+    """Under which name a lease for the health of a pool's relays stands; no pool can be called so."""
+    return f"{pool}/health"
+
+
 def addresses_of(pool: Pool) -> str:
     """The set of addresses that a pool's port is open on."""
     expose = pool.spec.expose

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from voicefleet.contract import Component, Env
+from voicefleet.contract import Component, Env, Port
 from voicefleet_operator.api.relay_pool import LoadBalancer
 from voicefleet_operator.api.spelling import duration
 from voicefleet_operator.model.manifest import Manifest, metadata, pool_selector, relay_name
@@ -43,18 +43,19 @@ class Advertised:
 
 
 def relay_manifests(
-    pool: Pool, fleet: Fleet, here: Installation, port: int, advertised: Advertised
+    pool: Pool, fleet: Fleet, here: Installation, port: int, advertised: Advertised, health: int = Port.HEALTH
 ) -> tuple[Manifest, ...]:
-    """Everything that a pool consists of, once it has a port; relays only when they know their addresses."""
+    """Everything that a pool consists of, once it has its ports; relays only when they know their addresses."""
+    host_network = on_host_network(pool)
     labels = pool_selector(pool)
     made = [account(pool, relay_name(pool.name), labels), *services(pool, port)]
     if advertised.known:
-        made += [addresses(pool, advertised), workload(pool, fleet, here, port, advertised)]
+        made += [addresses(pool, advertised), workload(pool, fleet, here, port, advertised, health)]
     made.append(disruption_budget(pool, relay_name(pool.name), labels, _count(pool.spec.max_unavailable)))
-    if fleet.spec.network_policy:
+    if fleet.spec.network_policy and not host_network:  # where policies mean nothing
         made.append(relay_policy(pool, port))
     if here.service_monitors and fleet.spec.monitoring.service_monitor == "Auto":
-        made.append(pod_monitor(pool, relay_name(pool.name), labels))
+        made.append(pod_monitor(pool, relay_name(pool.name), labels, health if host_network else None))
     return tuple(made)
 
 
@@ -71,7 +72,14 @@ def addresses(pool: Pool, advertised: Advertised) -> Manifest:
     }
 
 
-def workload(pool: Pool, fleet: Fleet, here: Installation, port: int, advertised: Advertised) -> Manifest:
+def on_host_network(pool: Pool) -> bool:
+    """Whether the pool's relays run in their nodes' networks, where one takes over from the other."""
+    return pool.spec.expose.type == "HostNetwork"
+
+
+def workload(
+    pool: Pool, fleet: Fleet, here: Installation, port: int, advertised: Advertised, health: int = Port.HEALTH
+) -> Manifest:
     """The Deployment or DaemonSet of the relays."""
     spec, labels = pool.spec, pool_selector(pool)
     host_port = {"hostPort": port} if spec.expose.type == "HostPort" else {}
@@ -102,6 +110,8 @@ def workload(pool: Pool, fleet: Fleet, here: Installation, port: int, advertised
         limits={"memory": "512Mi"},
         volumes=(_addresses_volume(pool),),
         kernel=spec.datapath != "Userspace",
+        host_network=on_host_network(pool),
+        health=health,
     )
     template = service_pod(fleet, here, container, labels, relay_name(pool.name), spec.drain.deadline)
     # Nodes come and go without a rollout; an address that all relays share is read only when a relay starts.
@@ -115,6 +125,8 @@ def workload(pool: Pool, fleet: Fleet, here: Installation, port: int, advertised
     unavailable = _count(spec.max_unavailable)
     if spec.workload == "DaemonSet":
         rolling = {"maxUnavailable": unavailable, "maxSurge": 0}
+        if on_host_network(pool):
+            rolling = {"maxUnavailable": 0, "maxSurge": 1}
         document["spec"]["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
         return document
     # A host port cannot be held twice on a node, so where the port is the node's a new relay waits for the old one.
@@ -128,14 +140,14 @@ def workload(pool: Pool, fleet: Fleet, here: Installation, port: int, advertised
 
 
 def services(pool: Pool, port: int) -> list[Manifest]:
-    """Nothing for host ports; else a Service for UDP and one for TCP.
+    """Nothing for ports of nodes; else a Service for UDP and one for TCP.
 
     Not every load balancer takes both at one address and port. For node ports it has to be one Service: the API server
     gives a number to one Service only, whatever the protocol.
     """
     expose = pool.spec.expose
     protocols = ["UDP", *(["TCP"] if expose.tcp else [])]
-    if expose.type == "HostPort":
+    if expose.type in ("HostPort", "HostNetwork"):
         return []
     if expose.type == "NodePort":
         return [_service(pool, relay_name(pool.name), port, protocols)]

@@ -35,8 +35,19 @@ def disruption_budget(
     }
 
 
-def pod_monitor(owner: Resource[Any, Any], name: str, labels: Mapping[str, str]) -> Manifest:
-    """What the operator of Prometheus scrapes: each pod by its health port, so that no Service is needed for it."""
+def pod_monitor(owner: Resource[Any, Any], name: str, labels: Mapping[str, str], port: int | None = None) -> Manifest:
+    """What the operator of Prometheus scrapes: each pod by its health port, so that no Service is needed for it.
+
+    A pod that declares no ports is scraped at its address with `port`.
+    """
+    endpoint: Manifest = {"port": "health", "path": HealthPath.METRICS}
+    if port is not None:
+        source = {"sourceLabels": ["__meta_kubernetes_pod_ip"], "targetLabel": "__address__"}
+        rules = [
+            {**source, "regex": "([^:]+)", "replacement": f"$1:{port}"},
+            {**source, "regex": "(.*:.*)", "replacement": f"[$1]:{port}"},
+        ]
+        endpoint = {"path": HealthPath.METRICS, "relabelings": rules}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
@@ -44,6 +55,6 @@ def pod_monitor(owner: Resource[Any, Any], name: str, labels: Mapping[str, str])
         "spec": {
             "selector": {"matchLabels": dict(labels)},
             "podTargetLabels": [Label.FLEET, *(each for each in (Label.POOL, Label.SHARD) if each in labels)],
-            "podMetricsEndpoints": [{"port": "health", "path": HealthPath.METRICS}],
+            "podMetricsEndpoints": [endpoint],
         },
     }

@@ -14,7 +14,9 @@ from voicefleet_operator.model.surroundings import account, disruption_budget, p
 CERTIFICATE: Final = "/etc/voicefleet/certificate"
 
 
-def transceiver_manifests(shard: Shard, fleet: Fleet, here: Installation, replicas: int) -> tuple[Manifest, ...]:
+def transceiver_manifests(
+    shard: Shard, fleet: Fleet, here: Installation, replicas: int, relays_on_nodes: bool = False
+) -> tuple[Manifest, ...]:
     """Everything that a shard consists of; `replicas` counts those that still drain, too."""
     labels, name = shard_selector(shard), transceiver_name(shard.name)
     made = [
@@ -23,7 +25,7 @@ def transceiver_manifests(shard: Shard, fleet: Fleet, here: Installation, replic
         workload(shard, fleet, here, replicas),
     ]
     if fleet.spec.network_policy:
-        made.append(transceiver_policy(shard))
+        made.append(transceiver_policy(shard, relays_on_nodes))
     if here.service_monitors and fleet.spec.monitoring.service_monitor == "Auto":
         made.append(pod_monitor(shard, name, labels))
     return tuple(made)

@@ -55,7 +55,13 @@ def _readers(store: Store, document: Document, before: Document | None) -> Itera
             if each["spec"]["targetRef"] == {"kind": kind, "name": name}:
                 yield key_of(each)
         if before is None or _read_by_fleet(before) != _read_by_fleet(document):
-            yield "VoiceFleet", namespace, document.get("spec", {}).get("fleetRef", "")
+            fleet = document.get("spec", {}).get("fleetRef", "")
+            yield "VoiceFleet", namespace, fleet
+            # Whether there are relays on nodes decides whom transceivers let in.
+            if kind == "RelayPool" and _is_on_nodes(document) != (before is not None and _is_on_nodes(before)):
+                for each in store.all("TransceiverShard", namespace):
+                    if each.get("spec", {}).get("fleetRef") == fleet:
+                        yield key_of(each)
 
 
 def _written_by_hand(document: Document) -> tuple[Any, ...]:
@@ -75,6 +81,10 @@ def _read_by_parts(fleet: Document) -> tuple[Any, ...]:
 def _read_by_fleet(part: Document) -> tuple[Any, ...]:
     status = part.get("status") or {}
     return *_written_by_hand(part), status.get("calls"), status.get("capacity")
+
+
+def _is_on_nodes(pool: Document) -> bool:
+    return bool(pool.get("spec", {}).get("expose", {}).get("type") == "HostNetwork")
 
 
 def _labels(document: Document) -> dict[str, str]:

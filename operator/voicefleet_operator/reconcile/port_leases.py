@@ -12,7 +12,7 @@ from voicefleet_operator.api.conditions import moment, timestamp
 from voicefleet_operator.api.voice_fleet import PortLease
 from voicefleet_operator.kube.endpoints import CUSTOM, OWNED, POD
 from voicefleet_operator.model.manifest import MANAGED_BY, MANAGER
-from voicefleet_operator.model.ports import Lease, Plan, State, Terms, Want, addresses_of, plan
+from voicefleet_operator.model.ports import Lease, Plan, State, Terms, Want, plan, wants_of
 from voicefleet_operator.model.resources import Fleet
 from voicefleet_operator.reconcile.context import Context
 from voicefleet_operator.reconcile.observed import Unreadable, pools_of, resource
@@ -36,7 +36,7 @@ class Leases:
 
 async def advance(context: Context, fleet: Fleet) -> Leases:
     """The next step of the fleet's leases."""
-    wants = [Want(pool.name, addresses_of(pool), pool.spec.expose.port) for pool in pools_of(context.store, fleet)]
+    wants = [want for pool in pools_of(context.store, fleet) for want in wants_of(pool)]
     now = context.clock()
     if not _has_to_change(fleet, wants, now):
         _tell_pools(context, fleet, {})
@@ -162,7 +162,8 @@ def _tell_pools(context: Context, fleet: Fleet, refused: dict[str, Any]) -> None
     """Pools whose answer has changed are looked at."""
     for pool in pools_of(context.store, fleet):
         key = ("RelayPool", pool.namespace, pool.name)
-        before, after = context.refused_ports.get(key), refused.get(pool.name)
+        before = context.refused_ports.get(key)
+        after = next((refused[want.pool] for want in wants_of(pool) if want.pool in refused), None)
         if after is None:
             context.refused_ports.pop(key, None)
         else:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from voicefleet.contract import Port
 from voicefleet_operator.api.conditions import Condition, ConditionType, condition
 from voicefleet_operator.model.manifest import pool_selector, relay_name, selector_text
-from voicefleet_operator.model.ports import State
-from voicefleet_operator.model.relay_manifests import Advertised, advertised_addresses, relay_manifests
+from voicefleet_operator.model.ports import State, health_of
+from voicefleet_operator.model.relay_manifests import Advertised, advertised_addresses, on_host_network, relay_manifests
 from voicefleet_operator.model.resources import Fleet, Pool
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
@@ -30,15 +31,18 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     fleet = await fleet_of(context, pool)
     if fleet is None:
         return None
-    port = _leased(fleet, pool)
+    port, health = _leased(fleet, pool.name), int(Port.HEALTH)
+    if on_host_network(pool):
+        own = _leased(fleet, health_of(pool.name))
+        port, health = (None, health) if own is None else (port, own)
     advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
     refused: list[str] = []
     state = by_hand(pool, fleet)
     if not state and _is_about_to_get_a_port(context, pool, port):
         return Again(PORT_WAIT)
     if not state and port is not None:
-        refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised))
-    carried = await _carried(context, pool)
+        refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised, health))
+    carried = await _carried(context, pool, health)
     workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
     conditions = [*_conditions(context, pool, port, advertised, workload, refused), *state]
     await write_status(
@@ -61,10 +65,10 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     return Again(look if carried.complete else max(look, SILENT_LOOK))
 
 
-async def _carried(context: Context, pool: Pool) -> Sample | None:
+async def _carried(context: Context, pool: Pool, health: int) -> Sample | None:
     """What the pool's running relays carry; nothing while there are none."""
     running = {
-        each["metadata"]["name"]: each["status"]["podIP"]
+        each["metadata"]["name"]: (each["status"]["podIP"], health)
         for each in pods_of(context.store, pool.namespace, pool_selector(pool))
         if each.get("status", {}).get("phase") == "Running" and each["status"].get("podIP")
     }
@@ -90,9 +94,9 @@ def _is_about_to_get_a_port(context: Context, pool: Pool, port: int | None) -> b
     return context.clock() < context.arrived.setdefault(key, context.clock()) + PORT_WAIT
 
 
-def _leased(fleet: Fleet, pool: Pool) -> int | None:
+def _leased(fleet: Fleet, pool: str) -> int | None:
     return next(
-        (each.port for each in fleet.status.ports if each.pool == pool.name and each.state == State.BOUND.value), None
+        (each.port for each in fleet.status.ports if each.pool == pool and each.state == State.BOUND.value), None
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from voicefleet.contract import HealthPath, Metric, Port
+from voicefleet.contract import HealthPath, Metric
 
 SECONDS: Final = 2.0
 """For one answer; a relay that takes longer counts as silent."""
@@ -58,16 +58,16 @@ class Sample:
         return made / (self.at - before.at) if known else None
 
 
-async def ask(session: aiohttp.ClientSession, pods: Mapping[str, str], now: float) -> Sample:
+async def ask(session: aiohttp.ClientSession, pods: Mapping[str, tuple[str, int]], now: float) -> Sample:
     """What the relays at these addresses carry."""
-    answers = await asyncio.gather(*(_one(session, address) for address in pods.values()))
+    answers = await asyncio.gather(*(_one(session, *address) for address in pods.values()))
     return Sample(now, dict(zip(pods, answers, strict=True)))
 
 
-async def _one(session: aiohttp.ClientSession, address: str) -> Carried | None:
+async def _one(session: aiohttp.ClientSession, address: str, port: int) -> Carried | None:
     host = f"[{address}]" if ":" in address else address
     try:
-        url = f"http://{host}:{Port.HEALTH}{HealthPath.METRICS}"
+        url = f"http://{host}:{port}{HealthPath.METRICS}"
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=SECONDS)) as answer:
             return read(await answer.text()) if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):

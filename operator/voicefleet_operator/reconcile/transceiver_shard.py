@@ -10,6 +10,7 @@ from voicefleet_operator.kube.errors import NotFound
 from voicefleet_operator.model.drain import DrainPlan, PodState, plan_drain
 from voicefleet_operator.model.manifest import keys_name, selector_text, shard_selector, transceiver_name
 from voicefleet_operator.model.pod import TEMPLATE_HASH
+from voicefleet_operator.model.relay_manifests import on_host_network
 from voicefleet_operator.model.resources import Fleet, Shard
 from voicefleet_operator.model.transceiver_manifests import transceiver_manifests
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
@@ -17,7 +18,7 @@ from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context, Counted
 from voicefleet_operator.reconcile.looks import count_look
-from voicefleet_operator.reconcile.observed import pods_of
+from voicefleet_operator.reconcile.observed import pods_of, pools_of
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
 from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_to_drain
@@ -44,7 +45,9 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     state = by_hand(shard, fleet)
     if not state:
         await _drain(context, fleet, shard, step, documents)
-        refused = await bring_about(context, shard, transceiver_manifests(shard, fleet, context.here, step.replicas))
+        on_nodes = any(map(on_host_network, pools_of(context.store, fleet)))
+        manifests = transceiver_manifests(shard, fleet, context.here, step.replicas, on_nodes)
+        refused = await bring_about(context, shard, manifests)
     workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)))
     known = [each for each in calls.values() if each is not None]
     if calls and len(known) == len(calls):  # with one that is silent it would be too few, and a policy would shrink

@@ -6,6 +6,7 @@ from voicefleet_operator.kube.endpoints import SECRET
 from voicefleet_operator.kube.errors import NotFound
 from voicefleet_operator.model.fleet_manifests import fleet_manifests
 from voicefleet_operator.model.manifest import session_map_name, signaling_name
+from voicefleet_operator.model.relay_manifests import on_host_network
 from voicefleet_operator.model.resources import Fleet
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile import port_leases, secrets
@@ -32,12 +33,13 @@ async def reconcile_fleet(context: Context, fleet: Fleet) -> Again | None:
     leases = await port_leases.advance(context, fleet)
     if leases.written is not None:
         return Again(0.0)  # the status is another one now; the rest is decided on it
-    refused = await bring_about(context, fleet, fleet_manifests(fleet, context.here))
+    pools, shards = pools_of(context.store, fleet), shards_of(context.store, fleet)
+    on_nodes = any(map(on_host_network, pools))
+    refused = await bring_about(context, fleet, fleet_manifests(fleet, context.here, on_nodes))
     signaling = progress(context.store.get("Deployment", fleet.namespace, signaling_name(fleet.name)))
     parts = {"signaling": signaling}
     if fleet.spec.session_map.type == "Embedded":
         parts["session map"] = progress(context.store.get("Deployment", fleet.namespace, session_map_name(fleet.name)))
-    pools, shards = pools_of(context.store, fleet), shards_of(context.store, fleet)
     await write_status(
         context,
         fleet,

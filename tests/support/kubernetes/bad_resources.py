@@ -181,6 +181,13 @@ REFUSED = [
         "loadBalancer can be set only when type is LoadBalancer",
     ),
     (
+        "two relays in one node's network",
+        "RelayPool",
+        {"expose": {"type": "HostNetwork"}},
+        "spec",
+        "expose.type HostNetwork needs workload DaemonSet",
+    ),
+    (
         "a name to advertise",
         "RelayPool",
         {"expose": {"advertise": ["relay.example"]}},

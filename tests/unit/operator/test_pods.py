@@ -1,5 +1,6 @@
 """The pods that the operator makes are what the services accept, and may do no more than they need."""
 
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 from tests.support.operator import FLEET, HERE, POOL, SHARD, fleet, pool, shard
 from voicefleet.contract import Component, Env
 from voicefleet.net.configuration import load
+from voicefleet.services.relay import hand_over
 from voicefleet.services.relay.settings import Datapath, RelaySettings
 from voicefleet.services.signaling.settings import SignalingSettings
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet_operator.model.fleet_manifests import fleet_manifests, redis_files
 from voicefleet_operator.model.manifest import Manifest
+from voicefleet_operator.model.ports import wants_of
 from voicefleet_operator.model.relay_manifests import Advertised, relay_manifests
 from voicefleet_operator.model.resources import Fleet, Pool, Shard
 from voicefleet_operator.model.transceiver_manifests import transceiver_manifests, unavailable_pods
@@ -50,9 +53,10 @@ def environment(pod: Manifest, folder: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for each in pod["containers"][0]["env"]:
         if "value" in each:
-            values[each["name"]] = each["value"].replace(f"$({Env.NODE})", values[Env.NODE])
+            values[each["name"]] = re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], each["value"])
         else:
             values[each["name"]] = fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+    values.pop("OWN_ADDRESS", None)  # only for others to name
     for name, value in values.items():
         if value.startswith(("/etc/voicefleet/", "/var/lib/voicefleet")):
             path = folder / value.lstrip("/")
@@ -158,6 +162,50 @@ def test_a_node_port_belongs_to_one_service_for_both() -> None:
         ]
     }
     assert relay_ports("HostPort") == {}
+
+
+ON_NODES = pool(expose={"type": "HostNetwork"}, workload="DaemonSet")
+
+
+def test_relays_in_their_nodes_networks_overlap_in_a_rollout(tmp_path: Path) -> None:
+    """A declared port, also that of the health, would keep the successor from starting beside its predecessor."""
+    manifests = relay_manifests(ON_NODES, FLEET, HERE, 30478, NODES, 30479)
+    workload = next(each for each in manifests if each["kind"] == "DaemonSet")
+    pod = workload["spec"]["template"]["spec"]
+    assert workload["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert pod["hostNetwork"] and pod["dnsPolicy"] == "ClusterFirstWithHostNet"
+    main = pod["containers"][0]
+    assert main["ports"] == []
+    assert {main[each]["httpGet"]["port"] for each in ("startupProbe", "livenessProbe", "readinessProbe")} == {30479}
+    variables = environment(pod, tmp_path)
+    config_map = next(each for each in manifests if each["kind"] == "ConfigMap")
+    file = Path(variables.pop(Env.CONFIG))
+    file.write_text(config_map["data"][file.name])
+    settings = load(RelaySettings, variables, file)
+    assert settings.health_listen == ("10.244.0.9", 30479)
+    assert hand_over.door_name(settings, "demo") is not None
+
+
+def test_relays_in_their_nodes_networks_get_a_port_for_their_health_too() -> None:
+    """Several pools, and other programs, may have the same node."""
+    assert [want.pool for want in wants_of(ON_NODES)] == ["edge", "edge/health"]
+    assert [want.pool for want in wants_of(POOL)] == ["edge"]
+
+
+def test_whom_no_selector_can_name_is_let_in_by_its_key() -> None:
+    """Packets of the node's network come from the node's address."""
+
+    def let_in(kind: str, name: str, manifests: tuple[Manifest, ...]) -> Manifest:
+        policy = next(each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name))
+        rule: Manifest = policy["spec"]["ingress"][0]
+        return rule
+
+    for on_nodes in (False, True):
+        shards = transceiver_manifests(SHARD, FLEET, HERE, 1, on_nodes)
+        assert ("from" in let_in("NetworkPolicy", "main-transceiver", shards)) != on_nodes
+        fleets = fleet_manifests(FLEET, HERE, on_nodes)
+        assert ("from" in let_in("NetworkPolicy", "demo-session-map", fleets)) != on_nodes
+    assert "NetworkPolicy" not in {each["kind"] for each in relay_manifests(ON_NODES, FLEET, HERE, 30478, NODES, 30479)}
 
 
 def test_a_pool_that_has_no_address_yet_starts_no_relays() -> None:
