@@ -143,10 +143,10 @@ struct {
 	__type(value, __u64);
 } left SEC(".maps");
 
-/* Where a packet's payload is while its headers change. */
+/* Where a packet is put together: its headers end where its payload begins. */
+#define HEADS (sizeof(struct ipv6hdr) + sizeof(struct udphdr) + HOP_HEADER)
 struct room {
-	__u32 header[HOP_HEADER / 4];
-	__u8 payload[ROOM];
+	__u8 octets[HEADS + ROOM + HEADS]; /* the verifier does not know that a later start means a shorter packet */
 };
 
 struct {
@@ -183,10 +183,11 @@ static __always_inline int forward(struct __sk_buff *skb, struct way *way, __u32
 	__u32 out_size = way->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	__u32 added = up ? HOP_HEADER : 0;
 	__u32 udp_length = sizeof(struct udphdr) + added + octets;
-	__u32 heads[12] = {}; /* IP, and UDP without its checksum */
 	__u32 process = way->process;
 	struct room *room;
 	struct sums *sums;
+	__u32 *head;
+	__u8 *payload;
 
 	if (octets < 1 || octets > MAX_PAYLOAD || out_size + udp_length > way->mtu)
 		return leave(LEFT_LONG);
@@ -196,11 +197,12 @@ static __always_inline int forward(struct __sk_buff *skb, struct way *way, __u32
 	room = bpf_map_lookup_elem(&scratch, &zero);
 	if (!room)
 		return leave(LEFT_REFUSED);
+	payload = room->octets + HEADS;
 	asm volatile("" : "+r"(octets)); /* the verifier has to see the bound at this very register */
 	octets &= ROOM - 1;
 	if (octets < 1)
 		return leave(LEFT_LONG);
-	if (bpf_skb_load_bytes(skb, payload_at + (up ? 0 : HOP_HEADER), room->payload, octets))
+	if (bpf_skb_load_bytes(skb, payload_at + (up ? 0 : HOP_HEADER), payload, octets))
 		return leave(LEFT_REFUSED);
 	if (bpf_skb_change_tail(skb, payload_at + added + octets, 0))
 		return leave(LEFT_REFUSED);
@@ -210,19 +212,15 @@ static __always_inline int forward(struct __sk_buff *skb, struct way *way, __u32
 		if (bpf_skb_change_proto(skb, way->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP), 0))
 			goto failed;
 	}
-	if (checksum) {
-		__u32 at = ETH_HLEN + out_size + __builtin_offsetof(struct udphdr, check);
-
-		if (bpf_l4_csum_replace(skb, at, 0, way->pseudo_change, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
-		    bpf_l4_csum_replace(skb, at, 0, way->body_change, BPF_F_MARK_MANGLED_0))
-			goto failed;
-	}
+	if (up)
+		copy_words((__u32 *)(payload - HOP_HEADER), way->header, HOP_HEADER / 4);
 	if (way->ipv6) {
-		copy_words(heads, way->outer, 10);
-		heads[1] |= bpf_htons(udp_length);
-		heads[10] = way->ports;
-		heads[11] = bpf_htons(udp_length);
-		if (bpf_skb_store_bytes(skb, ETH_HLEN, heads, 46, 0))
+		head = (__u32 *)(payload - added - sizeof(struct udphdr) - sizeof(struct ipv6hdr));
+		copy_words(head, way->outer, 10);
+		head[1] |= bpf_htons(udp_length);
+		head[10] = way->ports;
+		head[11] = bpf_htons(udp_length) | (__u32)checksum << 16;
+		if (bpf_skb_store_bytes(skb, ETH_HLEN, head, sizeof(struct ipv6hdr) + sizeof(struct udphdr) + added + octets, 0))
 			goto failed;
 	} else {
 		__be16 total = bpf_htons(sizeof(struct iphdr) + udp_length);
@@ -230,21 +228,21 @@ static __always_inline int forward(struct __sk_buff *skb, struct way *way, __u32
 
 		sum = (sum & 0xffff) + (sum >> 16);
 		sum = (sum & 0xffff) + (sum >> 16);
-		copy_words(heads, way->outer, 5);
-		heads[0] |= (__u32)total << 16;
-		heads[2] |= (~sum & 0xffff) << 16;
-		heads[5] = way->ports;
-		heads[6] = bpf_htons(udp_length);
-		if (bpf_skb_store_bytes(skb, ETH_HLEN, heads, 26, 0))
+		head = (__u32 *)(payload - added - sizeof(struct udphdr) - sizeof(struct iphdr));
+		copy_words(head, way->outer, 5);
+		head[0] |= (__u32)total << 16;
+		head[2] |= (~sum & 0xffff) << 16;
+		head[5] = way->ports;
+		head[6] = bpf_htons(udp_length) | (__u32)checksum << 16;
+		if (bpf_skb_store_bytes(skb, ETH_HLEN, head, sizeof(struct iphdr) + sizeof(struct udphdr) + added + octets, 0))
 			goto failed;
 	}
-	payload_at = ETH_HLEN + out_size + sizeof(struct udphdr);
-	if (up) {
-		copy_words(room->header, way->header, HOP_HEADER / 4);
-		if (bpf_skb_store_bytes(skb, payload_at, room->header, HOP_HEADER + octets, 0))
+	if (checksum) {
+		__u32 at = ETH_HLEN + out_size + __builtin_offsetof(struct udphdr, check);
+
+		if (bpf_l4_csum_replace(skb, at, 0, way->pseudo_change, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0) ||
+		    bpf_l4_csum_replace(skb, at, 0, way->body_change, BPF_F_MARK_MANGLED_0))
 			goto failed;
-	} else if (bpf_skb_store_bytes(skb, payload_at, room->payload, octets, 0)) {
-		goto failed;
 	}
 
 	way->last_seen = now;
@@ -287,7 +285,7 @@ int relay(struct __sk_buff *skb)
 		struct uplink_key up;
 		struct downlink_key down;
 	} key;
-	__u8 first;
+	__u8 first, *body;
 
 	/* Both keys begin alike: remote address, local address, remote port, local port. */
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
@@ -325,6 +323,7 @@ int relay(struct __sk_buff *skb)
 	} else {
 		return TC_ACT_UNSPEC;
 	}
+	body = (__u8 *)(udp + 1);
 	local_port = udp->dest;
 	remote_port = udp->source;
 	checksum = udp->check;
@@ -347,7 +346,11 @@ int relay(struct __sk_buff *skb)
 	udp_octets -= sizeof(struct udphdr);
 
 	if (role == PUBLIC) {
-		if (udp_octets < 1 || bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp), &first, 1))
+		if (udp_octets < 1)
+			return leave(LEFT_KIND);
+		if (body + 1 <= (__u8 *)(long)skb->data_end)
+			first = *body;
+		else if (bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp), &first, 1))
 			return leave(LEFT_KIND);
 		if (first <= 3)
 			return leave(LEFT_CHECK);
@@ -356,10 +359,15 @@ int relay(struct __sk_buff *skb)
 			return leave(LEFT_KIND);
 		way = bpf_map_lookup_elem(&uplink, &key.up);
 	} else {
-		if (udp_octets <= HOP_HEADER ||
-		    bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp), key.down.header, HOP_HEADER) ||
-		    bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp) + HOP_HEADER, &first, 1))
+		if (udp_octets <= HOP_HEADER)
 			return leave(LEFT_KIND);
+		if (body + HOP_HEADER + 1 <= (__u8 *)(long)skb->data_end) {
+			copy_words(key.down.header, body, HOP_HEADER / 4);
+			first = body[HOP_HEADER];
+		} else if (bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp), key.down.header, HOP_HEADER) ||
+			   bpf_skb_load_bytes(skb, ETH_HLEN + ip_size + sizeof(*udp) + HOP_HEADER, &first, 1)) {
+			return leave(LEFT_KIND);
+		}
 		/* Answers to checks are few, and tell userspace that the transceiver lives. */
 		if (first <= 3)
 			return leave(LEFT_CHECK);
