@@ -1,5 +1,6 @@
 """Directories made up for tests of steering: relays and transceivers in real cities."""
 
+from collections.abc import Mapping
 from random import Random
 
 from voicefleet.core.directory import Directory, HopWorker, Kind, PublicAddress, RelayEntry, TransceiverEntry
@@ -62,7 +63,7 @@ def directory(*entries: RelayEntry | TransceiverEntry, now: float = NOW) -> Dire
     return table
 
 
-def steering_of_pools(policy: Policy | None = None, seed: int = 1) -> Steering:
-    """Steering with a relay in each of `POOLS`, whose regions are named as the pools are."""
-    relays = (relay(pool, where, region=pool) for pool, where in POOLS.items())
+def steering_of_pools(policy: Policy | None = None, seed: int = 1, among: Mapping[str, Place] = POOLS) -> Steering:
+    """Steering with a relay in each of these pools, whose regions are named as they are."""
+    relays = (relay(pool, where, region=pool) for pool, where in among.items())
     return Steering(directory(*relays), policy or Policy(), Random(seed))

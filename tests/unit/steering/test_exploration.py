@@ -2,14 +2,17 @@
 
 import math
 
+from tests.bench.steering import cities
 from tests.support.directories import NOW, POOLS, steering_of_pools
-from voicefleet.core.place import Place
-from voicefleet.core.steering.belief import Ground
+from voicefleet.core.place import Place, distance_km
+from voicefleet.core.steering.belief import MS_PER_KM, Ground
 from voicefleet.core.steering.explanation import explain_candidate
 from voicefleet.core.steering.exploration import ALONE_MS, IN_DOUBT
 from voicefleet.core.steering.policy import Client, PlaceSource, Policy
+from voicefleet.core.steering.round_trips import POOLS_EACH
 from voicefleet.core.steering.steering import Steering
 
+CITIES = dict(cities.POOLS)
 BERLIN = Client(Place(52.52, 13.4), "198.51.100.0/24", source=PlaceSource.DATABASE)
 
 
@@ -76,10 +79,13 @@ def test_a_wrong_relay_that_answers_before_another_is_checked_is_doubted_by_call
 
 
 def test_a_slow_line_whose_relay_answers_alone_is_tried_elsewhere_a_few_times_and_stays() -> None:
-    choice = steering_of_pools()
-    truth = {"fra": 42.0, "par": 50.0, "dub": 58.0, "us": 142.0, "jp": 177.0, "au": 289.0, "br": 197.0}
-    leads = [browser_call(choice, BERLIN, truth, NOW + number)[0] for number in range(20)]
-    assert sum(lead != "fra" for lead in leads) <= 3 and set(leads[-10:]) == {"fra"}, leads
+    choice = steering_of_pools(among=CITIES)
+    assert len(CITIES) > POOLS_EACH, "so many that a network's memory does not hold them all"
+    assert BERLIN.place is not None
+    truth = {pool: 38.0 + MS_PER_KM * distance_km(BERLIN.place, where) for pool, where in CITIES.items()}
+    leads = [browser_call(choice, BERLIN, truth, NOW + number)[0] for number in range(60)]
+    nearest = min(truth, key=truth.__getitem__)
+    assert sum(lead != nearest for lead in leads) <= 4 and set(leads[-40:]) == {nearest}, leads
 
 
 def test_a_truly_slow_line_is_explored_for_a_while_and_stays_where_it_is() -> None:

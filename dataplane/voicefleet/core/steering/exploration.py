@@ -8,6 +8,7 @@ or two.
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from voicefleet.core.place import Place
@@ -23,6 +24,9 @@ SLOW_MS: Final = 28.0
 """An access delay above which the database may as well be wrong: one line in fifty is slower."""
 TWICE: Final = 1.5
 """Measurements below which one may have been held up in a queue, and another is worth having."""
+POSSIBLE: Final = 1.0
+"""How much worse than the database's place a pool's may explain what was measured, to be where the network is; a line
+that is only slow runs out of such places after a few measurements."""
 ALONE_MS: Final = 48.0
 """A relay that answers within this time is the only one that Chromium checks."""
 IN_DOUBT: Final = 2
@@ -48,8 +52,9 @@ def explore(
     if not measured or not unknown:
         return []
     if belief.ground is Ground.DATABASE and in_doubt(belief):
-        unknown.sort(key=lambda each: odds_against(each.pool.place, places, measured))
-        return unknown[:IN_DOUBT]
+        bar = odds_against(belief.place, places, measured) + POSSIBLE
+        odds = [(odds_against(each.pool.place, places, measured), each) for each in unknown]
+        return [each for against, each in sorted(odds, key=itemgetter(0)) if against <= bar][:IN_DOUBT]
     best = min(each.milliseconds for each in ranked if each.measured is not None or each.pool.name in offered)
     hopeful = [each for each in unknown if _at_best(each, belief) + WORTH_MS < best]
     hopeful.sort(key=lambda each: _at_best(each, belief))
