@@ -40,7 +40,9 @@ def page() -> str:
         own = [each for each in command.params if each.name not in OPTION_NAMES]
         arguments = [each for each in own if each.param_type_name == "argument"]
         usage = " ".join([name, *(each.name.upper() for each in arguments), "[OPTIONS]"])
-        about = ", and those of which fleet" if any(each.name in OPTION_NAMES for each in command.params) else ""
+        shared = [each for each in command.params if each.name in OPTION_NAMES]
+        about = ", and those of which fleet" if len(shared) == len(OPTION_NAMES) else ""
+        about = about or "".join(f", and `--{each.name}`" for each in shared)
         text += f"## {name}\n\n{_sentence(command.help)}\n\n```\nvoicefleet {usage}\n```\n\n"
         text += f"Options{about}:\n\n{_table(own)}"
     return text + _exits()

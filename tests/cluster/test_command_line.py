@@ -83,3 +83,42 @@ async def test_from_an_empty_cluster_to_one_with_old_definitions(bare: ControlPl
     assert code == 7 and 'secrets "demo-keys" not found' in output
     found = await findings(bare.kubeconfig)
     assert "VoiceFleet demo no operator has looked at it" in found
+
+
+POOL = """apiVersion: voicefleet.dev/v1alpha1
+kind: RelayPool
+metadata: {name: edge}
+spec: {fleetRef: demo, region: west, replicas: 2}
+"""
+
+
+async def test_what_a_file_would_change_is_told_and_nothing_is_changed(bare: ControlPlane, tmp_path: Path) -> None:
+    bare.apply(*(definition(kind) for kind in KINDS.values()))
+    waited = bare.kubectl(
+        "wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{each.crd}" for each in KINDS.values())
+    )
+    assert waited.returncode == 0, waited.stderr
+    file = tmp_path / "pool.yaml"
+    file.write_text(POOL)
+
+    async def planned(*options: str) -> tuple[int, str]:
+        return await run("check", str(file), f"--kubeconfig={bare.kubeconfig}", *options)
+
+    code, output = await planned()
+    assert code == 0 and output.endswith("RelayPool edge: would be created\n"), output
+    assert bare.kubectl("get", "relaypools", "-o", "name").stdout == ""
+    for how in ((), ("--server-side", "--force-conflicts")):
+        file.write_text(POOL)
+        applied = bare.kubectl("apply", *how, "-f", str(file))
+        assert applied.returncode == 0, applied.stderr
+        assert "RelayPool edge: nothing would change" in (await planned())[1]
+        file.write_text(POOL.replace("region: west, replicas: 2", "replicas: 3"))
+        code, output = await planned("--json")
+        (plan,) = json.loads(output)["changes"]
+        assert code == 0 and plan["changes"] == [
+            {"field": "spec.region", "old": "west", "new": ""},
+            {"field": "spec.replicas", "old": 2, "new": 3},
+        ], output
+        bare.kubectl("delete", "relaypool", "edge")
+    code, output = await run("check", str(file), f"--kubeconfig={stranger(bare)}")
+    assert code == 5 and "the cluster does not allow it" in output

@@ -14,7 +14,7 @@ import typer
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say_failure
 from voicefleet.cli.target import Target
-from voicefleet.cli.target_options import about_a_fleet, about_a_fleet_with_n
+from voicefleet.cli.target_options import about_a_cluster, about_a_fleet, about_a_fleet_with_n
 from voicefleet.contract import Port
 
 app = typer.Typer(
@@ -95,22 +95,27 @@ def up(
     lan_address: Annotated[str, typer.Option(help="Which address of this machine, if it has several.")] = "",
 ) -> None:
     """Run a fleet on this machine, and follow its file; Ctrl-C ends it."""
-    from voicefleet.cli.local.up import UpOptions, up
+    from voicefleet.cli.local.early import early
 
-    if file is None and FILE_NAME.exists():
-        file = FILE_NAME
-    up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address, agent))
+    with early() as loading:  # before the next import, which takes a second
+        from voicefleet.cli.local.up import UpOptions, up
+
+        if file is None and FILE_NAME.exists():
+            file = FILE_NAME
+        up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address, agent), loading)
 
 
 @app.command()
+@about_a_cluster
 def check(
+    which: Target,
     file: Annotated[Path, typer.Argument(help="The fleet's file; - for standard input.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say what a cluster would refuse in a file, with line and column."""
+    """Say what a cluster would refuse in a file, with line and column, and what it would change in the one named."""
     from voicefleet.cli.check import check
 
-    check(file, as_json=as_json)
+    check(which, file, as_json=as_json)
 
 
 @app.command()
@@ -196,6 +201,26 @@ def load(
     limits = Limits(max_failed, max_loss, max_setup, max_rtt, max_gap)
     plan = Plan(calls, calls * 0.1 if ramp is None else ramp, duration, limits)
     load(door(which, api_key), plan, as_json=as_json)
+
+
+@app.command()
+@about_a_fleet
+def bench(
+    which: Target,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="Calls of the last step.")] = 160,
+    duration: Annotated[float, typer.Option(min=1, help="Seconds that the calls of a step last.")] = 5.0,
+    api_key: Annotated[str, typer.Option(envvar="VOICEFLEET_LOAD_API_KEY", help="For --url.")] = "",
+    max_loss: Annotated[float, typer.Option(min=0, help="Percent of frames that may be lost.")] = 0.1,
+    max_gap: Annotated[float, typer.Option(min=0, help="Milliseconds between packets, p99.")] = 40.0,
+    as_json: AsJson = False,
+) -> None:
+    """Find how many calls a fleet holds: twice as many in each step, until a limit is passed."""
+    from voicefleet.cli.load.bench import bench
+    from voicefleet.cli.load.door import door
+    from voicefleet.cli.load.figures import Limits
+
+    limits = Limits(0, max_loss, None, None, max_gap)
+    bench(door(which, api_key), most, duration, limits, as_json=as_json)
 
 
 @app.command()

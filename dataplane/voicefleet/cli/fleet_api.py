@@ -52,8 +52,10 @@ class FleetApi:
         headers = {"Authorization": f"Bearer {ring_of(self.key_file).minting(time.time()).api_bearer}"}
         try:
             async with self._http.request(method, self.url + path, json=body, headers=headers) as answer:
-                told: dict[str, Any] = await answer.json(content_type=None) or {}
+                told = await answer.json(content_type=None) or {}
                 status = answer.status
+                if not isinstance(told, dict):
+                    raise ValueError("it is no signaling that answers there")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise Failure(

@@ -59,6 +59,11 @@ def choose(target: Target) -> FleetApi | ClusterFleet:
     local = local_fleet(target)
     if local is not None:
         return of_ready_file(local)
+    return in_cluster(target)
+
+
+def in_cluster(target: Target) -> ClusterFleet:
+    """The fleet of the cluster that is meant."""
     path = kubeconfig(target)
     return ClusterFleet(path, target.context, target.namespace or _namespace(path, target.context), target.fleet)
 

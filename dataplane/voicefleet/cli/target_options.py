@@ -43,6 +43,11 @@ def about_a_fleet_with_n(command: Callable[..., None]) -> Callable[..., None]:
     return _with_options(command, {**_OPTIONS, "namespace": (LongNamespace, "")})
 
 
+def about_a_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """Only the options that name a cluster."""
+    return _with_options(command, {name: _OPTIONS[name] for name in ("kubeconfig", "context", "namespace")})
+
+
 def _with_options(command: Callable[..., None], options: dict[str, tuple[Any, Any]]) -> Callable[..., None]:
     own = [each for each in inspect.signature(command).parameters.values() if each.name != "which"]
     more = [
@@ -52,7 +57,7 @@ def _with_options(command: Callable[..., None], options: dict[str, tuple[Any, An
 
     @functools.wraps(command)
     def with_target(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in _OPTIONS}
+        chosen = {name: given.pop(name) for name in options}
         command(Target(**chosen, plugin=called_as_plugin()), **given)
 
     own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]

@@ -71,18 +71,18 @@ class Cluster:
             if not following:
                 return items
 
-    async def apply(self, manifest: Document) -> Document:
-        """Server-side apply: our fields become as they are here, foreign ones stay."""
+    async def apply(self, manifest: Document, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Document:
+        """Server-side apply: our fields become as they are here, foreign ones stay. A dry run keeps nothing."""
         metadata = manifest["metadata"]
         path = endpoint_of(manifest).path(metadata.get("namespace"), metadata["name"])
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": "true", **_dry(dry_run)}
         return await self._ask("PATCH", path, manifest, query, "application/apply-patch+yaml")
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, dry_run: bool = False) -> Document:
         """A new object; `Conflict` when there is one of that name."""
         endpoint = endpoint_of(document)
         path = endpoint.path(document["metadata"].get("namespace"))
-        return await self._ask("POST", path, document, {"fieldManager": FIELD_MANAGER})
+        return await self._ask("POST", path, document, {"fieldManager": FIELD_MANAGER, **_dry(dry_run)})
 
     async def replace(self, document: Document, subresource: str | None = None) -> Document:
         """The whole object, or its status; `Conflict` unless its resourceVersion is the current one."""
@@ -91,11 +91,19 @@ class Cluster:
         return await self._ask("PUT", path, document, {"fieldManager": FIELD_MANAGER})
 
     async def merge(
-        self, endpoint: Endpoint, namespace: str, name: str, change: Document, subresource: str | None = None
+        self,
+        endpoint: Endpoint,
+        namespace: str,
+        name: str,
+        change: Document,
+        subresource: str | None = None,
+        *,
+        dry_run: bool = False,
     ) -> Document:
         """Change some fields; with `metadata.resourceVersion` in it only if nobody else has."""
         path = endpoint.path(namespace, name, subresource)
-        return await self._ask("PATCH", path, change, {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json")
+        query = {"fieldManager": FIELD_MANAGER, **_dry(dry_run)}
+        return await self._ask("PATCH", path, change, query, "application/merge-patch+json")
 
     async def delete(self, endpoint: Endpoint, namespace: str, name: str, uid: str | None = None) -> None:
         """Remove an object, and then what it owns; with `uid` only if it is still that one."""
@@ -153,6 +161,10 @@ class Cluster:
             message = str(document.get("message") or content[:300].decode(errors="replace"))
             raise from_status(what, answer.status, message, float(after) if after.isdigit() else None)
         return document
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
 
 
 def _json(content: bytes) -> Document:

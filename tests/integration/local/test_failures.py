@@ -25,8 +25,11 @@ NOWHERE = {"KUBECONFIG": "/nonexistent", "HOME": "/nonexistent"}
             "fleet.yaml:5:3: VoiceFleet demo spec.singaling is an unknown",
         ),
         (b"", 3, "fleet.yaml:1:1: there is no object in the file"),
+        (b"\ta: b", 3, "fleet.yaml:1:1: is not YAML"),
+        (b"a: \x00", 3, "fleet.yaml:1:1: is not YAML"),
+        (GOOD.replace("Fleet", "Flet").encode(), 3, "fleet.yaml:2:1: kind is VoiceFlet; did you mean VoiceFleet?"),
     ],
-    ids=["no file", "no text", "no YAML", "unknown field", "empty"],
+    ids=["no file", "no text", "no YAML", "unknown field", "empty", "tab", "zero", "unknown kind"],
 )
 async def test_a_file_that_is_no_fleet(tmp_path: Path, content: bytes | None, code: int, words: str) -> None:
     file = tmp_path / "fleet.yaml"
@@ -36,6 +39,25 @@ async def test_a_file_that_is_no_fleet(tmp_path: Path, content: bytes | None, co
     assert status == code and words in output and "Traceback" not in output
     status, output = await run("check", str(file))
     assert status == code and "Traceback" not in output
+
+
+async def test_what_is_no_text_on_standard_input_is_told_as_of_a_file() -> None:
+    code, output = await run("check", "-", before=("sh", "-c", 'printf "\\377\\376" | "$@"', "-"))
+    assert code == 3 and "- cannot be read: it is not UTF-8 text" in output
+
+
+async def test_a_fleet_that_nobody_could_call_is_refused_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(GOOD)
+    code, output = await run("up", "--port=0", "-f", str(file))
+    assert code == 3 and "has no RelayPool and no TransceiverShard with replicas for the fleet demo" in output
+
+
+async def test_a_ready_file_that_could_not_be_written_is_told_before_anything_starts(tmp_path: Path) -> None:
+    code, output = await run("up", "--port=0", f"--ready-file={tmp_path / 'nowhere' / 'ready.json'}")
+    assert code == 3 and "there is no folder" in output and "is ready" not in output
+    code, output = await run("status", f"--ready-file={tmp_path}")
+    assert code == 3 and "is not a ready file: Is a directory; give what voicefleet up --ready-file wrote" in output
 
 
 async def test_two_fleets_are_good_for_a_cluster_and_too_many_for_one_machine(tmp_path: Path) -> None:

@@ -67,3 +67,18 @@ async def test_calls_outlive_their_relay_and_the_gap_is_measured(tmp_path: Path)
         told = json.loads(output)
         assert code == 0 and told["failed"] == 0, told
         assert told["gapMs"]["max"] > 100 and told["lost"] > 0
+
+
+async def test_a_bench_says_how_many_calls_a_fleet_holds(tmp_path: Path) -> None:
+    async with local_fleet(tmp_path) as fleet:
+        here = ("--most=8", "--duration=1", f"--ready-file={fleet.ready_file}", "--json")
+        code, output = await run("bench", *here, "--max-loss=100", "--max-gap=60000")
+        told, _ = json.JSONDecoder().raw_decode(output)
+        steps = {
+            each["calls"]: not each["beyond"] for each in told["steps"]
+        }  # a busy machine may hold fewer than eight
+        assert list(steps) in ([5, 8], [5]) and told["held"] == max((n for n in steps if steps[n]), default=0), output
+        assert code == (0 if told["held"] else 1)
+        code, output = await run("bench", *here, "--max-gap=0")
+        told, _ = json.JSONDecoder().raw_decode(output)
+        assert code == 1 and told["held"] == 0 and len(told["steps"]) == 1

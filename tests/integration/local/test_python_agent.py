@@ -22,5 +22,5 @@ async def test_somebody_calls_an_agent_of_their_own(tmp_path: Path) -> None:
 
 async def test_an_agent_that_is_not_there_is_told_in_a_sentence() -> None:
     said = await asyncio.gather(*(run("up", "--port=0", f"--agent={name}") for name in ("no.py:Agent", "tone.py")))
-    assert [code for code, _ in said] == [7, 1]
+    assert [code for code, _ in said] == [3, 2]
     assert "there is no file no.py" in said[0][1] and "no FILE.py:CLASS" in said[1][1]

@@ -49,7 +49,7 @@ class Plan:
 def load(door: Door, plan: Plan, *, as_json: bool) -> None:
     """Run it; raises `Failure` when something is beyond its limit."""
     sys.setswitchinterval(SWITCH)
-    told = asyncio.run(_load(door, plan, quiet=as_json))
+    told = asyncio.run(measured(door, plan, quiet=as_json))
     beyond = told.beyond(plan.limits)
     if as_json:
         say_json(told.document() | {"beyond": beyond})
@@ -59,7 +59,8 @@ def load(door: Door, plan: Plan, *, as_json: bool) -> None:
         raise Failure("; ".join(beyond), "see voicefleet status and voicefleet doctor", Exit.FAILED)
 
 
-async def _load(door: Door, plan: Plan, *, quiet: bool) -> Report:
+async def measured(door: Door, plan: Plan, *, quiet: bool) -> Report:
+    """Make the calls, end them, and say how they fared."""
     media = MediaThread()
     media.start()
     identity = DtlsIdentity(*self_signed(time.time(), timedelta(days=1)))

@@ -8,14 +8,17 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
+from voicefleet.cli.local.child import Child
+from voicefleet.cli.local.early import Early
 from voicefleet.net.child_process import die_with_parent
 
 END_GRACE: Final = 1.5
@@ -43,9 +46,10 @@ class Process:
 class Supervisor:
     """Owns the children. `run` each process in a task group; leaving the group ends them."""
 
-    def __init__(self, log_directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, log_directory: Path, say: Callable[[str], None], early: Early) -> None:
         self._logs = log_directory
         self._say = say
+        self._early = early
         self._retired: set[str] = set()
         self.pids: dict[str, int] = {}
         """Process ids of the children as they are now, by name."""
@@ -58,7 +62,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while process.name not in self._retired:
             started = loop.time()
-            child = await self._start(process)
+            child = self._start(process)
             try:
                 if not ready:
                     await self._until_ready(process, child)
@@ -89,21 +93,14 @@ class Supervisor:
         """Where a process writes its log."""
         return self._logs / f"{name}.log"
 
-    async def _start(self, process: Process) -> asyncio.subprocess.Process:
-        with self.log(process.name).open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                *_command(process.module),
-                env={**os.environ, **process.environment},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        self.pids[process.name] = child.pid
-        return child
+    def _start(self, process: Process) -> Child:
+        log = self.log(process.name)
+        log.touch()
+        started = self._early.become(process.module, process.environment, log) or _started(process, log)
+        self.pids[process.name] = started.pid
+        return Child(started)
 
-    async def _until_ready(self, process: Process, child: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, process: Process, child: Child) -> None:
         try:
             async with asyncio.timeout(READY_DEADLINE), aiohttp.ClientSession() as http:
                 while child.returncode is None:
@@ -118,12 +115,12 @@ class Supervisor:
             ) from None
         raise StartError(f"{process.name} did not start ({_cause(child.returncode)}):\n{self._tail(process.name)}")
 
-    async def _end(self, name: str, child: asyncio.subprocess.Process) -> None:
+    async def _end(self, name: str, child: Child) -> None:
         self.pids.pop(name, None)
         if child.returncode is None:
             _signal_group(child.pid, signal.SIGTERM)
             try:
-                await asyncio.wait_for(asyncio.shield(child.wait()), END_GRACE)
+                await asyncio.wait_for(child.wait(), END_GRACE)
             except TimeoutError:
                 pass
         _signal_group(child.pid, signal.SIGKILL)  # what it started itself and did not end
@@ -135,8 +132,17 @@ class Supervisor:
         return "\n".join(f"    {line}" for line in text[-lines:])
 
 
-def _command(module: str) -> Sequence[str]:
-    return (sys.executable, "-m", module)
+def _started(process: Process, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", process.module],
+            env={**os.environ, **process.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

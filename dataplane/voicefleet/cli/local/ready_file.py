@@ -76,7 +76,10 @@ def read(path: Path) -> ReadyFile:
     except FileNotFoundError:
         raise Failure(f"{path} does not exist", "start a fleet with voicefleet up", Exit.UNREACHABLE) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Failure(f"{path} is not a ready file ({type(error).__name__})", exit=Exit.INVALID) from None
+        reason = error.strerror if isinstance(error, OSError) else "it says something else"
+        raise Failure(
+            f"{path} is not a ready file: {reason}", "give what voicefleet up --ready-file wrote", Exit.INVALID
+        ) from None
 
 
 def directory() -> Path:

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local import lan, ready_file
 from voicefleet.cli.local.desired import LOOPBACK, SMALLEST, Wanted, groups, wanted
+from voicefleet.cli.local.early import Early
 from voicefleet.cli.local.fleet import LocalFleet
 from voicefleet.cli.local.followed_file import FollowedFile
 from voicefleet.cli.local.key_material import make_key_material
@@ -45,15 +46,22 @@ class UpOptions:
     """`FILE.py:CLASS`, instead of what the file says."""
 
 
-def up(options: UpOptions) -> None:
+def up(options: UpOptions, early: Early) -> None:
     """Run until SIGINT or SIGTERM; raises `Failure` when it cannot."""
     followed = FollowedFile(options.file) if options.file is not None else None
     file = followed.read() if followed is not None else parse(SMALLEST)
     refuse(file, options.file)
     want = wanted(file)
+    _require_parts(want)
+    if options.ready_file is not None and not options.ready_file.parent.is_dir():
+        raise Failure(
+            f"--ready-file {options.ready_file}: there is no folder {options.ready_file.parent}",
+            "make it first",
+            Exit.INVALID,
+        )
     with _directory() as directory:
         problems: list[Exception] = []
-        run = _Run(options, directory, want, file)
+        run = _Run(options, directory, want, file, early)
         try:
             asyncio.run(run.run(followed))
         except* (StartError, EmbeddedRedisError, Failure) as group:
@@ -71,6 +79,21 @@ def refuse(file: FleetFile, path: Path | None) -> None:
         raise Failure("\n            ".join(explained(file, path)), "mend the file", Exit.INVALID)
 
 
+def _require_parts(want: Wanted) -> None:
+    """A fleet that is only ever waiting for its parts would not say why it does not become ready."""
+    missing = [
+        kind
+        for kind, parts in (("RelayPool", want.pools), ("TransceiverShard", want.shards))
+        if not any(part.replicas for part in parts.values())
+    ]
+    if missing:
+        raise Failure(
+            f"the file has no {' and no '.join(missing)} with replicas for the fleet {want.name}: nobody could call it",
+            f"add one with spec.fleetRef: {want.name}",
+            Exit.INVALID,
+        )
+
+
 def explained(file: FleetFile, path: Path | None) -> list[str]:
     """The errors of a file, each in a line with its place."""
     return [f"{path}:{each.place.line}:{each.place.column}: {each.sentence()}" for each in file.errors]
@@ -79,7 +102,7 @@ def explained(file: FleetFile, path: Path | None) -> list[str]:
 class _Run:
     """One run of the command."""
 
-    def __init__(self, options: UpOptions, directory: Path, want: Wanted, file: FleetFile) -> None:
+    def __init__(self, options: UpOptions, directory: Path, want: Wanted, file: FleetFile, early: Early) -> None:
         self._options = options
         self._want = want
         self._file = file
@@ -91,7 +114,7 @@ class _Run:
             )
         self._material = make_key_material(directory, want.name)
         self._redis: EmbeddedRedis | None = None
-        self._supervisor = Supervisor(directory, say)
+        self._supervisor = Supervisor(directory, say, early)
         self._fleet = LocalFleet(
             self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled, self._flush
         )
@@ -204,9 +227,11 @@ def _python_agent(named: str) -> dict[str, str]:
     file, _, name = named.rpartition(":")
     path = Path(file)
     if not (path.suffix == ".py" and path.stem.isidentifier() and name.isidentifier()):
-        raise Failure(f"--agent {named} is no FILE.py:CLASS", "name a file and a class in it, as parrot.py:Parrot")
+        raise Failure(
+            f"--agent {named} is no FILE.py:CLASS", "name a file and a class in it, as parrot.py:Parrot", Exit.USAGE
+        )
     if not path.is_file():
-        raise Failure(f"there is no file {path}", "name the file of your agent", Exit.NOT_FOUND)
+        raise Failure(f"there is no file {path}", "name the file of your agent", Exit.INVALID)
     return {
         Env.AGENT: "python",
         Env.PYTHON_AGENT: f"{path.stem}:{name}",

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -76,9 +77,9 @@ NOTHING: Final[Old] = {}
 
 
 def read_file(path: FilePath) -> str:
-    """The text of a file, or the reason why there is none."""
+    """The text of a file, or of standard input if it is -, or the reason why there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return sys.stdin.buffer.read().decode() if str(path) == "-" else path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Failure(f"{path} does not exist", "give the fleet's file with -f", Exit.INVALID) from None
     except (OSError, UnicodeDecodeError) as error:
