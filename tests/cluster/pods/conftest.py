@@ -60,8 +60,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def chart(cluster: Cluster) -> Cluster:
     """The cluster with the chart installed as a user would."""
     image = ("--set", f"image.repository={REPOSITORY}", "--set", f"image.tag={TAG}")
+    install = ("install",) if cluster.own else ("upgrade", "--install")  # somebody's may have it already
     ran = cluster.helm(
-        *("install", "voicefleet", str(CHART), "--namespace", "voicefleet-system", "--create-namespace", *image),
+        *(*install, "voicefleet", str(CHART), "--namespace", "voicefleet-system", "--create-namespace", *image),
         *("--set", "operator.replicas=2", "--wait", "--timeout", "180s"),
     )
     assert ran.returncode == 0, ran.stderr
