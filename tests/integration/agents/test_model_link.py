@@ -12,7 +12,7 @@ from tests.support.facts import DEADLINE, eventually
 from tests.support.model_call import model_call
 from tests.support.model_sound import melody, pitch, spans, tone_pcm
 from tests.support.realtime_model import Fail, Speech, Stall, ToolCall, model_server
-from tests.support.tone import share_of_tone
+from tests.support.tone import buzz, share_of_tone
 from voicefleet.core.model.endpoints import Limits
 
 
@@ -139,6 +139,24 @@ async def test_a_caller_who_speaks_over_the_model_silences_it_and_it_knows_what_
         assert heard_ms == pytest.approx((end - start) * 1000, abs=40), "what the caller heard, to a frame or two"
         assert call.link.counted["discarded_deltas"] >= 1 and call.session.queued_ms == 0
         assert call.link.counted["own_errors"] == 0
+
+
+async def test_our_own_ear_hears_an_interruption_that_the_model_does_not() -> None:
+    async with (
+        model_server(Speech(tone_pcm(20.0)), Stall()) as model,
+        model_call(model, plan={"own_ear": True}) as call,
+    ):
+        await call.says_something()
+        await eventually(lambda: len(spans(call.caller.heard[-48000:], 48000)) == 1, "the model is heard")
+        (conversation,) = model.conversations
+        conversation.deaf = True
+        call.caller.says = buzz
+        call.caller.speaks = True
+        await call.told("output_audio_buffer.cleared")
+        await eventually(lambda: conversation.cancels == 1 and len(conversation.truncated) == 1, "the model is told")
+        assert (await call.told("response.done"))["response"]["status"] == "cancelled"
+        assert call.link.counted["interrupted"] == 1 and call.session.queued_ms == 0
+        assert len(call.of("input_audio_buffer.speech_started")) == 1, "of the first turn"
 
 
 async def test_a_client_that_clears_the_output_hears_no_more_of_the_response() -> None:

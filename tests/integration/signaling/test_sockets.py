@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import json
 import math
 from array import array
@@ -11,68 +10,19 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-import openai
 import pytest
-from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.aiortc_caller import aiortc_caller
 from tests.support.facts import DEADLINE, eventually
-from tests.support.realtime_types import validated
-from tests.support.signaling import Signaling, signaling
+from tests.support.signaling import signaling
+from tests.support.socket_client import KEY, KEYS, Listener, client_of, session_of
 from tests.support.tone import buzz, hush
 from voicefleet.agents.parrot import Parrot
 from voicefleet.core.media.g711 import Law, decode, encode
 from voicefleet.core.realtime.client_events import MAX_MESSAGE, Door
-from voicefleet.services.signaling.api_keys import ApiKeys
 
-KEY = "vf-a-key-of-the-test"
-KEYS = ApiKeys({hashlib.sha256(KEY.encode()).digest(): "shop"})
 DETECTION = {"type": "server_vad", "silence_duration_ms": 300, "prefix_padding_ms": 200}
-
-
-def client_of(fleet: Signaling, key: str = KEY) -> openai.AsyncOpenAI:
-    url = f"http://127.0.0.1:{fleet.port}/v1"
-    return openai.AsyncOpenAI(api_key=key, base_url=url, websocket_base_url=url.replace("http", "ws"), max_retries=0)
-
-
-class Listener:
-    """Reads a connection for as long as it lasts, and holds each event against the official types."""
-
-    def __init__(self, connection: AsyncRealtimeConnection) -> None:
-        self.connection = connection
-        self.events: list[dict[str, Any]] = []
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                event = json.loads(await self.connection.recv_bytes())
-                if not event["type"].startswith("voicefleet."):
-                    validated(event)
-                self.events.append(event)
-        except ConnectionClosed:
-            return
-
-    def all(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["type"] == kind]
-
-    async def told(self, kind: str, count: int = 1) -> dict[str, Any]:
-        def there() -> bool:
-            if self._task.done():
-                self._task.result()
-            return len(self.all(kind)) >= count
-
-        await eventually(there, f"{kind}; told {[event['type'] for event in self.events]}")
-        return self.all(kind)[count - 1]
-
-
-def session_of(kind: str, detection: dict[str, Any] | None) -> Any:
-    sound = {"type": kind} | ({"rate": 24000} if kind == "audio/pcm" else {})
-    return {
-        "type": "realtime",
-        "audio": {"input": {"format": sound, "turn_detection": detection}, "output": {"format": sound}},
-    }
 
 
 def spoken(rate: int, encoded: Callable[[bytes], bytes]) -> bytes:

@@ -49,6 +49,8 @@ class Conversation:
         self.cancels = 0
         self.said: dict[str, int] = {}
         """Milliseconds of speech that were sent, by item."""
+        self.deaf = False
+        """It notices nobody who speaks."""
         self.over = asyncio.Event()
         self._socket = socket
         self._reply = reply
@@ -155,7 +157,7 @@ class Conversation:
         detection = self._turn_detection
         self._loud = self._loud + 1 if loud else 0
         self._quiet = 0 if loud else self._quiet + 1
-        if detection is None:
+        if detection is None or self.deaf:
             return
         if self._speaking is None and self._loud >= ONSET:
             self._speaking = _id("item")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.realtime_types import validated
 from voicefleet.core.realtime.client_events import ClientError, Door, appended, read_event
 from voicefleet.core.realtime.ids import Ids
-from voicefleet.core.realtime.server_events import error, server_error, stamped
+from voicefleet.core.realtime.server_events import error, stamped
 
 IDS = Ids(lambda octets: "5" * 2 * octets)
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
@@ -81,11 +81,6 @@ def test_what_can_not_be_used_is_answered_by_an_error_that_official_clients_read
         read_event(message, Door.WEBRTC)
     assert (wrong.value.code, wrong.value.param) == (code, param)
     validated(stamped(error(wrong.value), IDS))
-
-
-def test_our_own_failures_are_errors_of_the_server() -> None:
-    told = validated(stamped(server_error("model_lost", "The model is gone."), IDS))
-    assert told.error.type == "server_error"  # type: ignore[attr-defined]
 
 
 def test_appended_audio_is_base64_and_nothing_else() -> None:

@@ -19,7 +19,6 @@ CUT = say.response("resp_1", SESSION, "conv_1", Status.CANCELLED, [SAID], reason
 EVENTS: list[dict[str, Any]] = [
     say.session_created(SESSION),
     say.session_updated(SESSION),
-    say.rate_limits_updated([{"name": "requests", "limit": 10, "remaining": 9, "reset_seconds": 1.5}]),
     say.speech_started("item_1", 120),
     say.speech_stopped("item_1", 1240),
     say.committed("item_1", None),

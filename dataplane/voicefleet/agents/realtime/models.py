@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import aiohttp
 
 from voicefleet.agents.realtime.model_socket import ModelSocket
-from voicefleet.core.media.coding import PCMA, PCMU, Coding
 from voicefleet.core.model.endpoints import Busy, Endpoint, Endpoints, Limits
 from voicefleet.observability import logs
 
@@ -19,8 +18,6 @@ CONNECT: Final = 5.0
 """Seconds for one try: name look-up, TLS and the handshake around the world and back."""
 HEARTBEAT: Final = 15.0
 """Seconds between pings; a model that answers none for half as long is lost."""
-PCM_RATE: Final = 24_000
-_TELEPHONE: Final = {PCMU.name: "audio/pcmu", PCMA.name: "audio/pcma"}
 
 
 class NoModel(Exception):
@@ -54,11 +51,6 @@ class Models:
         self._random = random.Random()
         self.endpoints = Endpoints([Endpoint(url, plan.limits) for url in plan.urls], self._random)
         self._http: aiohttp.ClientSession | None = None
-
-    def audio_format(self, coding: Coding | None) -> dict[str, Any]:
-        """The format that a call's sound goes to the model in, as the protocol writes it."""
-        name = _TELEPHONE.get(coding.name) if coding is not None and self.plan.telephone else None
-        return {"type": name} if name is not None else {"type": "audio/pcm", "rate": PCM_RATE}
 
     async def connect(self, config: Mapping[str, Any], until: float) -> ModelSocket:
         """A connection for a session with that configuration; raises `NoModel` by then (of the loop's clock)."""

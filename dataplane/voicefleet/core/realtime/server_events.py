@@ -63,17 +63,6 @@ def error(wrong: ClientError, kind: str = "invalid_request_error") -> ServerEven
     return {"type": "error", "error": told}
 
 
-def server_error(code: str, message: str) -> ServerEvent:
-    """Something on our side failed that the client should know of."""
-    told = {"type": "server_error", "code": code, "message": message, "param": None, "event_id": None}
-    return {"type": "error", "error": told}
-
-
-def rate_limits_updated(limits: Sequence[Mapping[str, Any]]) -> ServerEvent:
-    """What is left of limits."""
-    return {"type": "rate_limits.updated", "rate_limits": [dict(limit) for limit in limits]}
-
-
 # What the caller says.
 
 
