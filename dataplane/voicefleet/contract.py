@@ -117,9 +117,11 @@ class Env:
     REALTIME_KEY_FILE: Final = "VOICEFLEET_REALTIME_KEY_FILE"
     PYTHON_AGENT: Final = "VOICEFLEET_PYTHON_AGENT"
     PYTHON_AGENT_PATH: Final = "VOICEFLEET_PYTHON_AGENT_PATH"
+    PYTHON_AGENT_MEMORY: Final = "VOICEFLEET_PYTHON_AGENT_MEMORY"
     PYTHON_AGENT_RELOAD: Final = "VOICEFLEET_PYTHON_AGENT_RELOAD"
     REALTIME_CALLS: Final = "VOICEFLEET_REALTIME_CALLS"
     REALTIME_CALLS_PER_MINUTE: Final = "VOICEFLEET_REALTIME_CALLS_PER_MINUTE"
+    REALTIME_TELEPHONE: Final = "VOICEFLEET_REALTIME_TELEPHONE"
     REALTIME_INTERRUPTION: Final = "VOICEFLEET_REALTIME_INTERRUPTION"
 
     # Signaling.
@@ -246,6 +248,7 @@ class Metric:
     WORKER_CPU: Final = "voicefleet_worker_cpu_seconds"
     WORKER_MEMORY: Final = "voicefleet_worker_resident_memory_bytes"
     PACKETS_REFUSED: Final = "voicefleet_packets_refused"
+    MODEL_CONNECTIONS: Final = "voicefleet_model_connections"
 
     # Relays, which the operator asks.
     RELAY_PACKETS: Final = "voicefleet_relay_packets"

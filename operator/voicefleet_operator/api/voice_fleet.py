@@ -7,7 +7,7 @@ from pydantic import Field
 from voicefleet.contract import Port
 from voicefleet_operator.api.conditions import Condition
 from voicefleet_operator.api.parts import Location, Part, Placement, SecretKeyRef, SecretRef, spelled
-from voicefleet_operator.api.spelling import Duration, KeyedBy, Network, Region, Rule, Unique
+from voicefleet_operator.api.spelling import Duration, KeyedBy, Name, Network, Region, Rule, Unique
 
 HostName = Annotated[
     str, Field(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$")
@@ -20,10 +20,42 @@ class Realtime(Part):
 
     url: WebSocketUrl
     """Where it listens, for example `wss://model.example/v1/realtime`."""
+    fallback_urls: Annotated[tuple[WebSocketUrl, ...], Field(max_length=8), Unique()] = ()
+    """Others that take the same key, in the order in which they are used when those before them are full or do not
+    answer."""
     model: Annotated[str, Field(max_length=253)] = ""
     """The model to ask for, when the caller names none."""
     api_key_secret_ref: SecretKeyRef | None = None
     """The key that it wants."""
+    calls_per_pod: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Calls that a transceiver pod has with one model server at a time; without it, as many as the pod takes."""
+    calls_per_pod_and_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """New calls that a transceiver pod brings to one model server in a minute; without it, as many as come."""
+    telephone: bool = True
+    """Whether the model takes G.711: callers who speak it are passed through then, without a codec."""
+    interruption: Literal["Model", "Ear"] = "Model"
+    """Who notices that a caller speaks over the model: the model alone, or our own ear as well, which is quicker and
+    hears coughs too."""
+
+
+class ConfigMapRef(Part):
+    """A ConfigMap in the same namespace."""
+
+    name: Name
+    """Name of the ConfigMap."""
+
+
+class Python(Part):
+    """A class of yours, derived from `voicefleet.agents.python.VoiceAgent`; each call has a process of its own."""
+
+    entrypoint: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$")]
+    """The class, as `module:Class`."""
+    config_map_ref: ConfigMapRef | None = None
+    """Its entries are the module's files. Without it the module is installed in the fleet's `image`. Running pods keep
+    what they have imported: roll them (`kubectl rollout restart`) after a change."""
+    memory_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = 1024
+    """What one call's process may take beyond what the module takes; 0 is no bound. Give the transceivers' `resources`
+    room for all calls of a pod."""
 
 
 class Agent(Part):
@@ -34,12 +66,19 @@ class Agent(Part):
             "self.type == 'Realtime' ? has(self.realtime) : !has(self.realtime)",
             "realtime must be set when type is Realtime, and only then",
         ),
+        Rule(
+            "self.type == 'Python' ? has(self.python) : !has(self.python)",
+            "python must be set when type is Python, and only then",
+        ),
     )
 
-    type: Literal["Echo", "Realtime"] = "Echo"
-    """`Echo` sends the caller's own words back: for a first try. `Realtime` speaks to a model server."""
+    type: Literal["Echo", "Realtime", "Python"] = "Echo"
+    """`Echo` sends the caller's own words back: for a first try. `Realtime` speaks to a model server. `Python` is a
+    class of yours."""
     realtime: Realtime | None = None
     """The model server of type Realtime."""
+    python: Python | None = None
+    """The class of type Python."""
 
 
 class SignalingService(Part):

@@ -30,6 +30,20 @@ REFUSED = [
         "realtime must be set when type is Realtime",
     ),
     (
+        "a class for the echo",
+        "VoiceFleet",
+        {"agent": {"type": "Echo", "python": {"entrypoint": "parrot:Parrot"}}},
+        "spec.agent",
+        "python must be set when type is Python",
+    ),
+    (
+        "a class without its module",
+        "VoiceFleet",
+        {"agent": {"type": "Python", "python": {"entrypoint": "Parrot"}}},
+        "spec.agent.python.entrypoint",
+        "should match",
+    ),
+    (
         "a model by http",
         "VoiceFleet",
         {"agent": {"type": "Realtime", "realtime": {"url": "http://x"}}},

@@ -87,6 +87,34 @@ def test_a_transceiver_reads_what_its_pod_is_given(tmp_path: Path) -> None:
     assert (settings.shard, settings.sessions, settings.drain_deadline) == ("main", 77, 1800.0)
 
 
+def test_a_transceiver_reads_how_it_reaches_its_models(tmp_path: Path) -> None:
+    realtime = {
+        "url": "wss://one.example/v1/realtime",
+        "fallbackUrls": ["wss://two.example/v1/realtime"],
+        "model": "theirs",
+        "callsPerPod": 40,
+        "callsPerPodAndMinute": 120,
+        "telephone": False,
+        "interruption": "Ear",
+    }
+    modelled = fleet(agent={"type": "Realtime", "realtime": realtime})
+    settings = load(TransceiverSettings, environment(pods(made(fleet=modelled))[Component.TRANSCEIVER], tmp_path))
+    assert settings.realtime_url == ("wss://one.example/v1/realtime", "wss://two.example/v1/realtime")
+    assert (settings.realtime_calls, settings.realtime_calls_per_minute) == (40, 120)
+    assert (settings.agent, settings.realtime_model) == ("realtime", "theirs")
+    assert (settings.realtime_telephone, settings.realtime_interruption) == (False, "ear")
+
+
+def test_a_transceiver_finds_the_class_that_serves_its_calls_in_a_config_map(tmp_path: Path) -> None:
+    python = {"entrypoint": "parrot:Parrot", "configMapRef": {"name": "my-agent"}, "memoryMegabytes": 256}
+    pod = pods(made(fleet=fleet(agent={"type": "Python", "python": python})))[Component.TRANSCEIVER]
+    settings = load(TransceiverSettings, environment(pod, tmp_path))
+    assert (settings.agent, settings.python_agent, settings.python_agent_memory) == ("python", "parrot:Parrot", 256)
+    (volume,) = (each for each in pod["volumes"] if each.get("configMap", {}).get("name") == "my-agent")
+    (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
+    assert str(settings.python_agent_path).endswith(mount["mountPath"]) and mount["readOnly"]
+
+
 def test_signaling_reads_what_its_pod_is_given(tmp_path: Path) -> None:
     settings = load(SignalingSettings, environment(pods(made())[Component.SIGNALING], tmp_path))
     assert settings.api_keys_directory is not None and not settings.open

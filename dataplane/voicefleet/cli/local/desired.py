@@ -19,6 +19,7 @@ from voicefleet_operator.api.relay_pool import RelayPoolSpec
 from voicefleet_operator.api.spelling import duration
 from voicefleet_operator.api.transceiver_shard import TransceiverShardSpec
 from voicefleet_operator.api.voice_fleet import VoiceFleetSpec
+from voicefleet_operator.model.agent import python_environment, realtime_environment
 
 LOOPBACK: Final = "127.0.0.1"
 SMALLEST: Final = "\n---\n".join(
@@ -131,11 +132,11 @@ def _agent(fleet: VoiceFleetSpec, secret: Secrets) -> dict[str, str]:
     agent = fleet.agent
     environment = {Env.AGENT: agent.type.lower()}
     if agent.realtime is not None:
-        environment[Env.REALTIME_URL] = agent.realtime.url
-        if agent.realtime.model:
-            environment[Env.REALTIME_MODEL] = agent.realtime.model
+        environment |= realtime_environment(agent.realtime)
         if agent.realtime.api_key_secret_ref is not None:
             environment[Env.REALTIME_KEY_FILE] = str(secret(agent.realtime.api_key_secret_ref))
+    if agent.python is not None:
+        environment |= python_environment(agent.python)
     return environment
 
 

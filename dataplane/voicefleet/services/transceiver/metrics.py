@@ -125,6 +125,9 @@ class WorkerMetrics(Collector):
         packets = CounterMetricFamily(
             Name.PACKETS_REFUSED, "Packets that belong to no call, by reason.", labels=["worker", "reason"]
         )
+        models = CounterMetricFamily(
+            Name.MODEL_CONNECTIONS, "What became of connections to models.", labels=["worker", "event"]
+        )
         for worker in self._workers:
             number, pulse = [str(worker.number)], worker.pulse
             calls.add_metric(number, len(worker.calls))
@@ -137,12 +140,14 @@ class WorkerMetrics(Collector):
             clock.add_metric(number, _buckets(pulse.late), None)
             for reason, count in pulse.refused.items():
                 packets.add_metric([*number, reason], count)
+            for event, count in pulse.models.items():
+                models.add_metric([*number, event], count)
         capacity = GaugeMetricFamily(Name.CAPACITY, "Calls that all workers take together.", value=self._capacity)
         created = CounterMetricFamily(Name.CALLS_CREATED, "Calls that were taken.", value=self._created())
         refused = CounterMetricFamily(Name.CALLS_REFUSED, "Calls that were not taken, by cause.", labels=["cause"])
         for cause, count in self._refused.items():
             refused.add_metric([cause], count)
-        yield from (calls, up, restarts, cpu, memory, clock, packets, capacity, created, refused)
+        yield from (calls, up, restarts, cpu, memory, clock, packets, models, capacity, created, refused)
 
 
 def _buckets(late: Sequence[int]) -> list[tuple[str, float]]:

@@ -18,6 +18,8 @@ class Pulse:
     """Turns by how late they came to a deadline (`media_loop.LATENESS_BOUNDS`)."""
     refused: dict[str, int]
     """Packets that belong to no call, by reason."""
+    models: dict[str, int]
+    """What became of connections to models: connected, failed, lost, refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ class WorkerProcess:
                 resident=_resident(),
                 late=tuple(media.lateness),
                 refused=dict(self._worker.refused),
+                models=dict(self._choice.models.events) if self._choice.models is not None else {},
             )
         )
 
