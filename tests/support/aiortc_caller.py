@@ -5,6 +5,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 
 import av
 from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
@@ -52,6 +53,8 @@ class AiortcCaller:
             known = RTCRtpSender.getCapabilities("audio").codecs
             self.peer.getTransceivers()[0].setCodecPreferences([each for each in known if each.name == codec])
         self.heard = array("h")
+        self.came = array("d")
+        """When each piece of it came, on the loop's clock."""
         self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.open = asyncio.Event()
         self.channel = self.peer.createDataChannel(channel) if channel is not None else None
@@ -108,6 +111,11 @@ class AiortcCaller:
         except TimeoutError:
             raise AssertionError(f"{len(self.heard) / 48000:.1f} s came back, {share:.0%} of it the tone") from None
 
+    def longest_gap(self, since: float) -> float:
+        """Seconds between two pieces, of those that came since then."""
+        came = [moment for moment in self.came if moment >= since]
+        return max((after - before for before, after in pairwise(came)), default=float("inf"))
+
     def remote_candidates(self) -> list[RTCIceCandidate]:
         """The addresses that the answer offered."""
         assert self.peer.sctp is not None
@@ -122,6 +130,7 @@ class AiortcCaller:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
                 samples = array("h", bytes(frame.planes[0])[: frame.samples * 2 * len(frame.layout.channels)])
+                self.came.append(asyncio.get_running_loop().time())
                 self.heard.extend(samples[:: len(frame.layout.channels)])
         except MediaStreamError:
             pass

@@ -30,6 +30,7 @@ class Bad(VoiceAgent):
     """Hums, and does on an event what the event says."""
     async def on_start(self):
         self.tell({"type": "pid", "pid": os.getpid()})
+        self.say(bytes(range(48)) * 50 * 1000)
     async def on_event(self, event):
         match event["type"]:
             case "block":
@@ -162,6 +163,8 @@ async def test_an_agent_that_misbehaves_hurts_its_own_call_only(tmp_path: Path, 
         guilty_call, innocent_call = [await call(worker, each) for each in (guilty, innocent)]
         pids = [(await told(each, "pid"))["pid"] for each in (guilty, innocent)]
         assert pids[0] != pids[1]
+        await eventually(lambda: len(innocent.came) > 25, "the innocent agent is heard")
+        since = asyncio.get_running_loop().time()
         tell(guilty, crime)
         if crime == "block":
             await asyncio.sleep(0.5)
@@ -173,6 +176,8 @@ async def test_an_agent_that_misbehaves_hurts_its_own_call_only(tmp_path: Path, 
         tell(innocent, "ping")
         await told(innocent, "pong")
         assert innocent_call in _calls(worker)
+        await eventually(lambda: innocent.came[-1] > since + 1.0, "its voice goes on")
+        assert innocent.longest_gap(since) < 0.5, "what the other one did is not to be heard"
         late = await stack.enter_async_context(aiortc_caller())
         await call(worker, late)
         await told(late, "pid")
