@@ -3,7 +3,8 @@
 import asyncio
 import json
 from array import array
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,19 @@ async def call(worker: Worker, caller: AiortcCaller) -> str:
     return created.call_id
 
 
+@asynccontextmanager
+async def call_with(example: str) -> AsyncIterator[AiortcCaller]:
+    """The caller of a worker whose agent is that example; silent until it is told to speak."""
+    async with (
+        nursery(example) as agents,
+        direct_worker(agent=lambda: PythonLink(agents)) as worker,
+        aiortc_caller() as caller,
+    ):
+        caller.says = silent
+        await call(worker, caller)
+        yield caller
+
+
 async def told(caller: AiortcCaller, kind: str) -> dict[str, Any]:
     """The next event of a kind."""
     async with asyncio.timeout(DEADLINE):
@@ -76,13 +90,7 @@ def tell(caller: AiortcCaller, kind: str) -> None:
 
 
 async def test_the_smallest_agent_hums_at_its_pace() -> None:
-    async with (
-        nursery("tone:Tone") as agents,
-        direct_worker(agent=lambda: PythonLink(agents)) as worker,
-        aiortc_caller() as caller,
-    ):
-        caller.says = silent
-        await call(worker, caller)
+    async with call_with("tone:Tone") as caller:
         await caller.hears_its_tone()  # of the same 440 Hz
 
 
@@ -106,13 +114,8 @@ async def test_a_parrot_takes_turns_and_is_quiet_when_it_is_spoken_to() -> None:
             return (piece + array("h", bytes(2 * (samples - len(piece))))).tobytes()
 
     speaker = Speaker()
-    async with (
-        nursery("parrot:Parrot") as agents,
-        direct_worker(agent=lambda: PythonLink(agents)) as worker,
-        aiortc_caller() as caller,
-    ):
+    async with call_with("parrot:Parrot") as caller:
         caller.says = speaker
-        await call(worker, caller)
         speaker.talks = True
         await told(caller, "input_audio_buffer.speech_started")
         await asyncio.sleep(1.5)
@@ -135,20 +138,17 @@ def _loud(caller: AiortcCaller) -> bool:
 @pytest.mark.needs(SPEECH)
 async def test_a_transcriber_tells_the_client_what_was_said_turn_by_turn() -> None:
     words = array("h", speech(2.0, 48000))
+    async with call_with("transcriber:Transcriber") as caller:
+        begun: list[int] = []
 
-    def once(first: int, samples: int, _rate: int) -> bytes:
-        piece = words[first - 48000 : first - 48000 + samples] if first >= 48000 else array("h")
-        return (piece + array("h", bytes(2 * (samples - len(piece))))).tobytes()
+        def once(first: int, samples: int, _rate: int) -> bytes:
+            begun.append(first)
+            piece = words[first - begun[0] :][:samples]
+            return (piece + array("h", bytes(2 * (samples - len(piece))))).tobytes()
 
-    async with (
-        nursery("transcriber:Transcriber") as agents,
-        direct_worker(agent=lambda: PythonLink(agents)) as worker,
-        aiortc_caller() as caller,
-    ):
-        caller.says = once
-        await call(worker, caller)
         tell(caller, "ping")
         await told(caller, "pong")
+        caller.says = once
         transcript = (await told(caller, "conversation.item.input_audio_transcription.completed"))["transcript"]
         assert transcript.endswith("seconds of speech)")
 
