@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
@@ -157,12 +157,21 @@ def busy_cores() -> float:
 
 
 @contextmanager
-def trial(server: Running, speaking: Path, seconds: float, *, numbered: bool, relayed: bool = False) -> Iterator[Trial]:
+def trial(
+    server: Running,
+    speaking: Path,
+    seconds: float,
+    *,
+    numbered: bool,
+    relayed: bool = False,
+    telephone: bool = False,
+    naps: bool = False,
+) -> Iterator[Trial]:
     """A server on the first core and callers on the second."""
     cores = sorted(os.sched_getaffinity(0))
     assert len(cores) >= 2, "the server and its callers need a core each"
     with server(cores[0]) as running, callers(cores[1], running) as calling:
-        calling.ask("speak", frames=str(speaking), number=numbered)
+        calling.ask("speak", frames=str(speaking), number=numbered, telephone=telephone, naps=naps)
         if relayed:
             headers = write_headers(speaking.with_name("headers"))
             calling.ask("relay", hop=f"127.0.0.1:{running.hop}", headers=str(headers))
@@ -182,12 +191,28 @@ class Contender:
     """Whether frames come back as they were sent."""
     clock: float = float("inf")
     relayed: bool = False
+    telephone: bool = False
+    """Whether callers speak G.711 instead of Opus."""
+    naps: bool = False
+    """Whether the callers' program leaves its core to others between two packets."""
+
+    def trial(self, speaking: Path, seconds: float) -> AbstractContextManager[Trial]:
+        """With its server."""
+        return trial(
+            self.server,
+            speaking,
+            seconds,
+            numbered=self.numbered,
+            relayed=self.relayed,
+            telephone=self.telephone,
+            naps=self.naps,
+        )
 
 
 def capacity(contender: Contender, speaking: Path, seconds: float) -> tuple[list[Row], int, list[str]]:
     """The largest number of calls that a server holds."""
     what = contender.what
-    with trial(contender.server, speaking, seconds, numbered=contender.numbered, relayed=contender.relayed) as one:
+    with contender.trial(speaking, seconds) as one:
         best, windows = one.search(what, contender.first, contender.most, contender.clock)
     notes = [
         f"{what}: {held.calls} calls, {held.share:.0%} of a core, {held.lost} lost, clock p99 {held.clock:.2f} ms, "

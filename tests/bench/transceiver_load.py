@@ -118,7 +118,8 @@ class Callers:
 
 
 @contextmanager
-def _running(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+def running(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """A program that ends with its standard input."""
     try:
         yield process
     finally:
@@ -131,7 +132,8 @@ def _running(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str
             process.wait()
 
 
-def _first_line(process: "subprocess.Popen[str]") -> str:
+def first_line(process: "subprocess.Popen[str]") -> str:
+    """What a program says when it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline().strip()
     assert line, "the server did not start"
@@ -141,25 +143,25 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
 @contextmanager
 def transceiver(agent: str, core: int, *, capacity: int = PLENTY) -> Iterator[Server]:
     """A worker with that agent."""
-    with _running(
+    with running(
         pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)), ALLOCATOR)
     ) as process:
-        port, hop = _first_line(process).split()
+        port, hop = first_line(process).split()
         yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer, int(hop))
 
 
 @contextmanager
 def stock(core: int) -> Iterator[Server]:
     """Stock aiortc."""
-    with _running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_stock"))) as process:
-        yield Server(process, f"http://127.0.0.1:{_first_line(process)}/")
+    with running(pinned(core, (sys.executable, "-m", "tests.bench.transceiver_stock"))) as process:
+        yield Server(process, f"http://127.0.0.1:{first_line(process)}/")
 
 
 @contextmanager
 def pion(core: int) -> Iterator[Server]:
     """A plain Pion echo server; it is told to use as many cores as it has."""
-    with _running(pinned(core, (str(build("echo")),))) as process:
-        yield Server(process, f"http://{_first_line(process)}/")
+    with running(pinned(core, (str(build("echo")),))) as process:
+        yield Server(process, f"http://{first_line(process)}/")
 
 
 def write_headers(file: Path) -> Path:
@@ -176,7 +178,7 @@ def write_headers(file: Path) -> Path:
 @contextmanager
 def callers(core: int, server: Server) -> Iterator[Callers]:
     """The generator, calling that server."""
-    with _running(pinned(core, (str(build("load")),))) as process:
+    with running(pinned(core, (str(build("load")),))) as process:
         yield Callers(process, server)
 
 

@@ -132,7 +132,7 @@ func (c *call) appear(l *loop) (err error) {
 
 func (c *call) setUp(l *loop, to server, channel bool) error {
 	c.offeredAt = clock()
-	answer, locator, err := to.post(c.offer(channel))
+	answer, locator, err := to.post(c.offer(l.coding, channel))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type loop struct {
 	calls       []*call // by descriptor
 	talking     schedule
 	frames      [][]byte
+	coding      coding
+	naps        bool
 	numbered    bool
 	out         []byte
 	plain       []byte
@@ -46,7 +48,7 @@ func newLoop() (*loop, error) {
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
 		return nil, err
 	}
-	return &loop{epoll: epoll, wake: wake}, nil
+	return &loop{epoll: epoll, wake: wake, coding: opus}, nil
 }
 
 // Has something done on the loop's thread, and waits for it.
@@ -149,7 +151,7 @@ func (l *loop) run() {
 // processor, in a virtual machine some 50 us of its time: a generator that slept would be part of what it measures.
 func (l *loop) wait(events []unix.EpollEvent) int {
 	timeout := -1
-	if l.window != nil {
+	if l.window != nil && !l.naps {
 		timeout = 0
 	} else if len(l.talking) > 0 {
 		timeout = 1

@@ -26,11 +26,15 @@ type request struct {
 	Channel bool    `json:"channel"` // with a data channel
 	Watched bool    `json:"watched"` // whether those that are there already are measured meanwhile
 	Seconds float64 `json:"seconds"`
-	Talk    bool    `json:"talk"`    // whether callers send audio
-	Number  bool    `json:"number"`  // whether frames carry numbers, for servers that pass them through
-	Frames  string  `json:"frames"`  // file of Opus frames, each behind its length (16 bits)
-	Hop     string  `json:"hop"`     // where to speak to as a relay, instead of to each call directly
-	Headers string  `json:"headers"` // file of hop headers, one for each caller
+	Talk    bool    `json:"talk"`   // whether callers send audio
+	Number  bool    `json:"number"` // whether frames carry numbers, for servers that pass them through
+	Frames  string  `json:"frames"` // file of frames, each behind its length (16 bits)
+	// Frames are G.711 (PCMU) instead of Opus.
+	Telephone bool `json:"telephone"`
+	// Whether the loop sleeps while it measures: for when a third program shares its processor.
+	Naps    bool   `json:"naps"`
+	Hop     string `json:"hop"`     // where to speak to as a relay, instead of to each call directly
+	Headers string `json:"headers"` // file of hop headers, one for each caller
 }
 
 func main() {
@@ -61,7 +65,10 @@ func obey(loop *loop, asked request) any {
 		if err != nil {
 			return failure{err.Error()}
 		}
-		loop.ask(func() { loop.frames, loop.numbered = frames, asked.Number })
+		loop.ask(func() { loop.frames, loop.numbered, loop.naps = frames, asked.Number, asked.Naps })
+		if asked.Telephone {
+			loop.ask(func() { loop.coding = pcmu })
+		}
 		return struct{}{}
 	case "relay":
 		trunk, err := newTrunk(asked.Hop, asked.Headers)

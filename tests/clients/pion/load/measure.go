@@ -18,6 +18,7 @@ type arrival struct {
 // What is gathered while measuring; belongs to the loop's thread.
 type window struct {
 	frames int
+	ticks  int64
 	late   []int64 // our own sending clock
 	heards map[*call][]arrival
 	starts map[*call]uint32 // number of the first frame within the window
@@ -64,7 +65,7 @@ type spread struct {
 }
 
 func measure(l *loop, seconds float64) figures {
-	w := &window{heards: map[*call][]arrival{}, starts: map[*call]uint32{}, ends: map[*call]uint32{}}
+	w := &window{ticks: int64(l.coding.ticks), heards: map[*call][]arrival{}, starts: map[*call]uint32{}, ends: map[*call]uint32{}}
 	var unsent, refused int
 	before := processor()
 	started := time.Now()
@@ -125,7 +126,7 @@ func (w *window) evaluate(into *figures) {
 			if int16(one.sequence-last) > 0 {
 				last = one.sequence
 			}
-			media := int64(int32(one.timestamp-heard[0].timestamp)) * 1_000_000 / 48
+			media := int64(int32(one.timestamp-heard[0].timestamp)) * 1_000_000 / w.ticks
 			offsets = append(offsets, one.at-heard[0].at-media)
 			if one.number >= 0 {
 				if place := uint32(one.number) - w.starts[c]; place < uint32(len(back)) {

@@ -8,9 +8,18 @@ import (
 	"hash/crc32"
 )
 
-const (
-	opusType  = 111
-	numberTag = 4 // octets behind a frame
+const numberTag = 4 // octets behind a frame
+
+// How frames are encoded: the payload type, ticks of the media clock in a millisecond, and what an offer says of it.
+type coding struct {
+	kind   uint8
+	ticks  uint32
+	offers string
+}
+
+var (
+	opus = coding{111, 48, "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtcp-fb:111 nack\r\n"}
+	pcmu = coding{0, 8, "a=rtpmap:0 PCMU/8000\r\na=rtcp-fb:0 nack\r\n"}
 )
 
 // By the way that the call has.
@@ -71,9 +80,9 @@ func (l *loop) hear(c *call, datagram []byte, at int64) {
 
 func (l *loop) speak(c *call, now int64) {
 	payload := l.frames[int(c.number)%len(l.frames)]
-	packet := append(l.out[:0], 0x80, opusType)
+	packet := append(l.out[:0], 0x80, l.coding.kind)
 	packet = binary.BigEndian.AppendUint16(packet, uint16(c.number)+c.firstSequence)
-	packet = binary.BigEndian.AppendUint32(packet, c.number*960+c.firstTimestamp)
+	packet = binary.BigEndian.AppendUint32(packet, c.number*20*l.coding.ticks+c.firstTimestamp)
 	packet = binary.BigEndian.AppendUint32(packet, c.ssrc)
 	packet = append(packet, payload...)
 	if l.numbered {
@@ -101,7 +110,7 @@ func (l *loop) report(c *call, now int64) {
 	packet := []byte{0x80, 200, 0, 6}
 	packet = binary.BigEndian.AppendUint32(packet, c.ssrc)
 	packet = binary.BigEndian.AppendUint64(packet, ntp)
-	packet = binary.BigEndian.AppendUint32(packet, c.number*960+c.firstTimestamp)
+	packet = binary.BigEndian.AppendUint32(packet, c.number*20*l.coding.ticks+c.firstTimestamp)
 	packet = binary.BigEndian.AppendUint32(packet, c.number)
 	packet = binary.BigEndian.AppendUint32(packet, c.number*80)
 	packet = append(packet, 0x81, 202, 0, 3)

@@ -64,7 +64,7 @@ func (s server) post(offer string) (answer, locator string, err error) {
 	return created.Answer, created.ID, err
 }
 
-func (c *call) offer(channel bool) string {
+func (c *call) offer(coding coding, channel bool) string {
 	transport := fmt.Sprintf("c=IN IP4 127.0.0.1\r\na=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\n"+
 		"a=setup:actpass\r\na=candidate:1 1 udp 2130706431 127.0.0.1 %d typ host\r\na=end-of-candidates\r\n",
 		c.ufrag, c.password, fingerprint, c.port)
@@ -75,10 +75,9 @@ func (c *call) offer(channel bool) string {
 			"a=mid:1\r\na=sctp-port:5000\r\na=max-message-size:65536\r\n"
 	}
 	return fmt.Sprintf("v=0\r\no=- %d 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE %s\r\na=msid-semantic: WMS *\r\n"+
-		"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n%sa=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtcp-rsize\r\n"+
-		"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtcp-fb:111 nack\r\n"+
-		"a=msid:load load\r\na=ssrc:%d cname:load\r\na=ssrc:%d msid:load load\r\n%s",
-		c.ssrc, bundle, transport, c.ssrc, c.ssrc, application)
+		"m=audio 9 UDP/TLS/RTP/SAVPF %d\r\n%sa=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtcp-rsize\r\n"+
+		"%sa=msid:load load\r\na=ssrc:%d cname:load\r\na=ssrc:%d msid:load load\r\n%s",
+		c.ssrc, bundle, coding.kind, transport, coding.offers, c.ssrc, c.ssrc, application)
 }
 
 // Takes the credentials from an answer; the first candidate over UDP and IPv4.
