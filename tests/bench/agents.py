@@ -21,11 +21,12 @@ from typing import Final
 
 from tests.bench.report import Bar, Report, Row
 from tests.bench.transceiver import CLOCK, Contender, capacity, frames
-from tests.bench.transceiver_load import ALLOCATOR, Running, Server, first_line, pinned, running
+from tests.bench.transceiver_load import Running, Server, first_line, pinned, running
 from tests.support.pion import build, write_frames
 from tests.support.spoken_audio import speech
 from tests.support.workers import RING
 from voicefleet.core.media.g711 import Law, encode
+from voicefleet.services.transceiver.worker_process import ALLOCATOR
 
 TITLE = "Agents: calls a core with a model by PCM and G.711, and what the link takes; beside aiortc with websockets"
 
