@@ -4,9 +4,13 @@ import asyncio
 import base64
 import json
 from functools import partial
+from random import Random
 
+from tests.support.kubernetes.control_plane import ControlPlane
 from tests.support.kubernetes.objects import Namespace
+from tests.support.kubernetes.operator_process import operator_process
 from voicefleet.wire.keyring import KeyRing
+from voicefleet_operator.model.ports import NODES, Terms, Want, plan
 
 
 async def test_three_objects_become_a_fleet(voice: Namespace) -> None:
@@ -211,3 +215,34 @@ async def test_a_fleet_that_is_as_it_should_be_is_not_written_to(voice: Namespac
     await asyncio.sleep(2.0)  # that something does not happen has no fact to wait for
     after = versions()
     assert {key: after[key] for key in before} == before
+
+
+async def test_a_port_that_only_the_api_server_knows_to_be_taken_is_given_up_for_another(
+    plane: ControlPlane, namespace: str
+) -> None:
+    """As one is in a namespace that the operator may not see, or whose request was cut off half way."""
+    foreign = Namespace(plane, "default")
+    async with operator_process(plane, "scoped", [namespace]) as scoped:
+        await scoped.says("leads as")
+        voice = Namespace(plane, namespace)
+        voice.apply("VoiceFleet", "demo", {"ports": {"range": {"from": 32110, "to": 32111}}})
+        terms = Terms(32110, 32111, quarantine=600.0)
+        first = plan([], [Want("edge", NODES, None)], [], {}, terms, 0.0, Random(0)).leases[0].port
+        foreign.kubectl("create", "service", "nodeport", "unseen", "--tcp=80", f"--node-port={first}")
+        try:
+            voice.apply("RelayPool", "edge", {"fleetRef": "demo", "expose": {"type": "NodePort"}})
+            voice.apply("RelayPool", "fixed", {"fleetRef": "demo", "expose": {"type": "NodePort", "port": first}})
+            other = 32110 + 32111 - first
+            await voice.until(lambda: _port(voice, "rp/edge") == other, "it has the other", 90.0)
+            await voice.until(
+                lambda: "cannot see" in voice.condition("rp/fixed", "PortsAllocated")[2], "the other is told why", 90.0
+            )
+            assert voice.condition("rp/fixed", "PortsAllocated")[1] == "PortConflict"
+        finally:
+            foreign.kubectl("delete", "service/unseen")
+
+
+def _port(voice: Namespace, target: str) -> int | None:
+    found = voice.get(target) or {}
+    port: int | None = (found.get("status") or {}).get("port")
+    return port

@@ -101,12 +101,15 @@ def plan(
     terms: Terms,
     now: float,
     random: Random,
+    stuck: Collection[int] = (),
 ) -> Plan:
     """The next step of a fleet's leases.
 
     `leases` are the fleet's as it was read, `others` those of all other fleets, read after that. `taken` are ports of
-    the nodes that something else uses, and what that is. Pools that want nothing any more have gone.
+    the nodes that something else uses, and what that is. Pools that want nothing any more have gone. `stuck` are ports
+    that nothing visible uses, and which the API server refuses all the same: a pool that may have any gets another one.
     """
+    taken = {**taken, **{port: "something that the operator cannot see" for port in stuck if port not in taken}}
     wanted = {each.pool: each for each in wants}
     refused: dict[str, Refusal] = {}
     kept: list[Lease] = []
@@ -118,6 +121,8 @@ def plan(
             kept.append(lease._replace(state=State.BOUND, released_at=None))  # it was ours all the time
         elif lease.state is State.RELEASED or lease.addresses != want.addresses or want.port not in (None, lease.port):
             kept += _leaving(lease, terms, now)
+        elif lease.state is State.BOUND and lease.port in stuck and want.port is None:
+            pass  # it was never used: nobody has sent there
         elif lease.state is State.BOUND:
             kept.append(lease)
         elif (conflict := _conflict(lease.port, lease.addresses, others, taken)) is None:

@@ -52,6 +52,10 @@ class Context:
     """What foreign autoscalers scale, by namespace, and when that was read."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)
     """Pools that could get no port, found out when their fleet was reconciled."""
+    stuck_ports: dict[int, float] = field(default_factory=dict)
+    """Node ports that the API server refused though nothing visible has them, and until when they are left alone."""
+    port_refused_since: dict[int, float] = field(default_factory=dict)
+    """When the API server first refused a node port, of those that it still refuses."""
     arrived: dict[Key, float] = field(default_factory=dict)
     """When a pool was seen first that waits for its port."""
 

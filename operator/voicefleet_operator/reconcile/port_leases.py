@@ -36,9 +36,10 @@ class Leases:
 
 async def advance(context: Context, fleet: Fleet) -> Leases:
     """The next step of the fleet's leases."""
+    stuck = _stuck(context)
     wants = [want for pool in pools_of(context.store, fleet) for want in wants_of(pool)]
     now = context.clock()
-    if not _has_to_change(fleet, wants, now):
+    if not _has_to_change(fleet, wants, now, stuck):
         _tell_pools(context, fleet, {})
         return Leases(None, _next_end(fleet, now))
     everywhere = await _all_fleets(context)
@@ -54,6 +55,7 @@ async def advance(context: Context, fleet: Fleet) -> Leases:
         Terms(spec.range.first, spec.range.last, spec.quarantine),
         now,
         context.random,
+        stuck,
     )
     _tell_pools(context, fleet, dict(step.refused))
     written = await _write(context, current, step)
@@ -61,11 +63,19 @@ async def advance(context: Context, fleet: Fleet) -> Leases:
     return Leases(written, retry if retry is not None else _next_end(fleet, now))
 
 
-def _has_to_change(fleet: Fleet, wants: list[Want], now: float) -> bool:
+def _stuck(context: Context) -> frozenset[int]:
+    now = context.clock()
+    context.stuck_ports = {port: until for port, until in context.stuck_ports.items() if until > now}
+    return frozenset(context.stuck_ports)
+
+
+def _has_to_change(fleet: Fleet, wants: list[Want], now: float, stuck: frozenset[int]) -> bool:
     held = {each.pool: each for each in fleet.status.ports if each.state == State.BOUND.value}
     for want in wants:
         lease = held.pop(want.pool, None)
         if lease is None or lease.addresses != want.addresses or want.port not in (None, lease.port):
+            return True
+        if want.port is None and lease.port in stuck:
             return True
     if held or any(each.state == State.CLAIMED.value for each in fleet.status.ports):
         return True

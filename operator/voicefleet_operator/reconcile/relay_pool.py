@@ -1,11 +1,12 @@
 """RelayPool: with its port and its addresses known, relays are made; what they say becomes its conditions."""
 
+import logging
 from typing import Final
 
 from voicefleet.contract import Port
 from voicefleet_operator.api.conditions import Condition, ConditionType, condition
 from voicefleet_operator.model.manifest import pool_selector, relay_name, selector_text
-from voicefleet_operator.model.ports import State, health_of
+from voicefleet_operator.model.ports import Problem, State, health_of
 from voicefleet_operator.model.relay_manifests import Advertised, advertised_addresses, on_host_network, relay_manifests
 from voicefleet_operator.model.resources import Fleet, Pool
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
@@ -17,10 +18,18 @@ from voicefleet_operator.reconcile.observed import pods_of
 from voicefleet_operator.reconcile.relays import Sample, ask
 from voicefleet_operator.reconcile.statuses import write_status
 
+_log = logging.getLogger(__name__)
+
 SILENT_LOOK: Final = 6.0
 """The same while a relay is silent, since each such look has to wait for it."""
 PORT_WAIT: Final = 2.0
 """Seconds that a new pool is given to get its port, until it says that it has none."""
+PORT_REFUSED: Final = "provided port is already allocated"
+"""In the API server's words."""
+REFUSED_FOR: Final = 8.0
+"""Seconds that it is tried for."""
+STUCK: Final = 600.0
+"""Seconds for which such a port is left alone; the API server finds ports that were cut off in minutes."""
 _PUBLIC_FIRST: Final = ("ExternalIP", "InternalIP")
 
 
@@ -37,14 +46,16 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
         port, health = (None, health) if own is None else (port, own)
     advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
     refused: list[str] = []
+    stuck = False
     state = by_hand(pool, fleet)
     if not state and _is_about_to_get_a_port(context, pool, port):
         return Again(PORT_WAIT)
     if not state and port is not None:
         refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised, health))
+        stuck = _leave_alone_what_is_stuck(context, pool, port, refused)
     carried = await _carried(context, pool, health)
     workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
-    conditions = [*_conditions(context, pool, port, advertised, workload, refused), *state]
+    conditions = [*_conditions(context, pool, port, advertised, workload, refused, stuck), *state]
     await write_status(
         context,
         pool,
@@ -85,6 +96,24 @@ async def _carried(context: Context, pool: Pool, health: int) -> Sample | None:
     return sample
 
 
+def _leave_alone_what_is_stuck(context: Context, pool: Pool, port: int, refused: list[str]) -> bool:
+    """Whether the pool's node port is in use by what nobody sees: a Service in a namespace that is not ours, or a
+    request that was cut off half way. A pool that may have any port gets another one.
+
+    Not at once: a Service that is on its way out, like that of a pool which was made anew, has its port for a moment.
+    """
+    if pool.spec.expose.type != "NodePort" or not any(PORT_REFUSED in each for each in refused):
+        context.port_refused_since.pop(port, None)
+        return False
+    if context.clock() - context.port_refused_since.setdefault(port, context.clock()) < REFUSED_FOR:
+        return False
+    context.stuck_ports[port] = context.clock() + STUCK
+    if pool.spec.expose.port is None:
+        _log.warning("RelayPool %s/%s: the API server gives port %d to nobody; another one is leased", *pool.key, port)
+        context.wake(("VoiceFleet", pool.namespace, pool.spec.fleet_ref))
+    return True
+
+
 def _is_about_to_get_a_port(context: Context, pool: Pool, port: int | None) -> bool:
     """Whether the pool is so new that its fleet has not come to it; then there is nothing to say yet."""
     key = (pool.kind, pool.namespace, pool.name)
@@ -120,9 +149,18 @@ def balancer_addresses(context: Context, pool: Pool) -> tuple[str, ...]:
 
 
 def _conditions(
-    context: Context, pool: Pool, port: int | None, advertised: Advertised, workload: Progress, refused: list[str]
+    context: Context,
+    pool: Pool,
+    port: int | None,
+    advertised: Advertised,
+    workload: Progress,
+    refused: list[str],
+    stuck: bool,
 ) -> list[Condition]:
-    if port is not None:
+    if stuck:
+        message = f"port {port} is in use by something that the operator cannot see; choose another, or Auto"
+        ports = condition(ConditionType.PORTS_ALLOCATED, False, Problem.CONFLICT, message)
+    elif port is not None:
         ports = condition(ConditionType.PORTS_ALLOCATED, True, "PortLeased", f"port {port}")
     elif (refusal := context.refused_ports.get(("RelayPool", *pool.key))) is not None:
         ports = condition(ConditionType.PORTS_ALLOCATED, False, refusal.problem.value, refusal.message)

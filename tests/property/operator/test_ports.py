@@ -47,6 +47,15 @@ class World:
         return [each for leases in self.leases.values() for each in leases if each.state is State.BOUND]
 
 
+def test_a_pool_whose_port_is_refused_for_no_visible_reason_gets_another_one_and_who_wants_it_does_not() -> None:
+    bound = Lease("edge", 30001, State.BOUND, NODES)
+    step = plan([bound], [Want("edge", NODES, None)], [], {}, TERMS, 0.0, Random(1), {30001})
+    (lease,) = step.leases
+    assert lease.state is State.CLAIMED and lease.port != 30001
+    kept = plan([bound], [Want("edge", NODES, 30001)], [], {}, TERMS, 0.0, Random(1), {30001})
+    assert kept.leases == (bound,), "its user said which port it has to be"
+
+
 class Operator:
     """One of several that believe they lead: each call of `step` is one thing that it asks of the API server."""
 
