@@ -1,1 +1,0 @@
-"""Prometheus' tool, which holds alert rules against series."""
