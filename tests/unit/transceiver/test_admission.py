@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, choose, explained, refusal
+from voicefleet.core.transceiver.admission import AdmissionLimits, Load, Refusal, choose, explained, free, refusal
 
 LIMITS = AdmissionLimits(calls=10)
 
@@ -25,9 +25,24 @@ def test_a_call_is_refused_for_a_reason_that_can_be_read(load: Load, why: Refusa
 
 
 def test_the_worker_with_the_fewest_calls_of_those_that_would_takes_the_next() -> None:
-    assert choose([Load(1, there=False), Load(5), Load(2, cpu=0.99), Load(4)], LIMITS) == 3
+    assert choose([Load(0, there=False), Load(3), Load(1, cpu=0.99), Load(2)], LIMITS) == 3
 
 
 def test_if_no_worker_takes_it_the_refusal_is_of_the_one_that_came_closest() -> None:
     full, gone = Load(10), Load(0, there=False)
     assert choose([gone, full], LIMITS) == (Refusal.SLOTS, full)
+
+
+def test_a_pod_is_full_when_its_workers_together_are() -> None:
+    assert choose([Load(6), Load(3)], LIMITS) == 1 and free([Load(6), Load(3)], LIMITS) == 1
+    why = choose([Load(6), Load(4)], LIMITS)
+    assert why == (Refusal.SLOTS, Load(4)) and free([Load(6), Load(4)], LIMITS) == 0
+    assert explained(Refusal.SLOTS, Load(4), LIMITS) == "all 10 slots are taken"
+
+
+def test_a_worker_that_is_left_alone_may_have_all_calls_of_its_pod() -> None:
+    assert free([Load(9), Load(0, there=False)], LIMITS) == 1
+
+
+def test_nothing_is_free_where_no_worker_would_take_a_call() -> None:
+    assert free([Load(1, cpu=0.99), Load(1, draining=True)], LIMITS) == 0

@@ -23,9 +23,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The bounds of one worker. A worker that has only a part of a core has only that part of `cpu`."""
+    """The bounds of a pod. A worker of it that has only a part of a core has only that part of `cpu`."""
 
     calls: int
+    """Of all workers together; while some are down, the others may have them all."""
     cpu: float = 0.85
     """Share of a core: from here on, bursts are no longer absorbed within a frame."""
     clock_error: float = 0.020
@@ -75,6 +76,13 @@ def explained(why: Refusal, load: Load, limits: AdmissionLimits) -> str:
             return "the worker is not up"
 
 
+def free(loads: Sequence[Load], limits: AdmissionLimits) -> int:
+    """Calls that the workers together would take now."""
+    if all(refusal(load, limits) for load in loads):
+        return 0
+    return max(0, limits.calls - sum(load.calls for load in loads))
+
+
 def choose(loads: Sequence[Load], limits: AdmissionLimits) -> int | tuple[Refusal, Load]:
     """The number of the worker that takes the next call: of those that would, the one with the fewest calls.
 
@@ -82,7 +90,8 @@ def choose(loads: Sequence[Load], limits: AdmissionLimits) -> int | tuple[Refusa
     """
     open_ones = [number for number, load in enumerate(loads) if refusal(load, limits) is None]
     if open_ones:
-        return min(open_ones, key=lambda number: loads[number].calls)
+        number = min(open_ones, key=lambda number: loads[number].calls)
+        return number if free(loads, limits) else (Refusal.SLOTS, loads[number])
     order = (Refusal.CLOCK, Refusal.CPU, Refusal.SLOTS, Refusal.DRAINING, Refusal.GONE)
     refusals = [(why, load) for load in loads if (why := refusal(load, limits)) is not None]
     return min(refusals, key=lambda each: order.index(each[0]))

@@ -74,7 +74,7 @@ class Pod:
             for number in range(settings.worker_processes)
         ]
         self._calls = PodCalls(self._workers, limits, self._ring, self._created, self._load_changed)
-        self._capacity = limits.calls * len(self._workers)
+        self._capacity = limits.calls
         self._heartbeat = Heartbeat(self._link, self._keys.value.fleet, self._describe)
         self._api = ("", 0)
         self._told_free = -1

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
-from voicefleet.core.transceiver.admission import AdmissionLimits, Refusal, choose, explained, refusal
+from voicefleet.core.transceiver.admission import AdmissionLimits, Refusal, choose, explained, free
 from voicefleet.net.websocket_relay import HEARTBEAT, MESSAGE, relay
 from voicefleet.services.transceiver.calls import Occupancy
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
@@ -35,7 +35,7 @@ class PodCalls:
         on_created: Callable[[str, WorkerLife, str], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`limits` are those of one worker. `on_created` is told the call, its worker and its client's network."""
+        """`on_created` is told the call, its worker and its client's network."""
         self._workers = workers
         self._limits = limits
         self._ring = ring
@@ -111,17 +111,13 @@ class PodCalls:
         """How full it is."""
         return Occupancy(
             calls=sum(len(worker.calls) for worker in self._workers),
-            capacity=self._limits.calls * len(self._workers),
+            capacity=self._limits.calls,
             draining=all(worker.draining for worker in self._workers),
         )
 
     def free(self) -> int:
         """Calls that would be taken now."""
-        return sum(
-            self._limits.calls - load.calls
-            for load in (worker.load for worker in self._workers)
-            if refusal(load, self._limits) is None
-        )
+        return free([worker.load for worker in self._workers], self._limits)
 
     def drain(self) -> None:
         """Take no more calls."""

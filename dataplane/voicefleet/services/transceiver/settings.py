@@ -30,7 +30,7 @@ class TransceiverSettings(ServiceSettings):
     """A UDP socket for clients that need no relay: a laptop, a test. Worker n takes the port plus n; with port 0 each
     takes a free one. Its address goes into answers."""
     sessions: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Calls that one worker takes."""
+    """Calls that this pod takes, all its workers together."""
     certificate_directory: Path
     """The fleet's certificate as `tls.crt` and `tls.key`."""
     drain_deadline: Duration = 1800.0
