@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,8 @@ SMALL: Final = {"resources": {"requests": {"cpu": "20m"}}}
 """For further pools and shards: all of them share one small node."""
 READY_SECONDS: Final = 300.0
 """On a machine that is three times slower than ours and has other things to do; it takes 15 s on a quiet one."""
+PRECEDENCE: Final = "-15"
+"""What measures must not wait for what else the machine does."""
 
 
 def slowness() -> float:
@@ -161,15 +163,17 @@ class Voice:
         """So many calls from outside, all up."""
         command = (*self.cluster.caller, sys.executable, "-m", "tests.support.outside_callers", self.url)
         with subprocess.Popen(
-            # What measures must not wait for what else the machine does.
-            ("nice", "-n", "-15", "setpriv", "--pdeathsig", "KILL", *command, self.key, str(count)),
+            ("nice", "-n", PRECEDENCE, "setpriv", "--pdeathsig", "KILL", *command, self.key, str(count)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=PROJECT,
+            start_new_session=True,
         ) as process:
             try:
+                with suppress(OSError):  # where the kernel groups by session, that is what has a precedence
+                    Path(f"/proc/{process.pid}/autogroup").write_text(PRECEDENCE)
                 made = Callers(process)
                 assert made.wait_until_up() == count
                 yield made
