@@ -24,8 +24,8 @@ LOST = 0.001
 """Share of frames that may be missing where nothing may be heard: whatever fails on a call's way loses what is under
 way, so this is the measure of "nothing"."""
 LATE = 0.5
-"""Seconds that they may be late, on a node with two cores where pods start next to those with calls. Stretched by the load
-of the machine."""
+"""Seconds that they may be late, on a node with two cores where pods start next to those with calls. Stretched by the
+load of the machine."""
 LEADER_SECONDS = 20.0
 SETTLE_SECONDS = 3.0
 """How long calls are listened to before a failure and after it: longer than a browser's check and its answer take."""
