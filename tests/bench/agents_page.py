@@ -7,11 +7,10 @@ figures stays.
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tests.bench.report import figure
+from tests.bench.page import write_page
 
-FIGURES: Final = Path(__file__).parents[2] / "docs" / "figures"
 _HEAD: Final = """\
 # Calls with a model
 
@@ -26,28 +25,5 @@ sending to the call's queue. Written by `python -m tests.bench.agents_page` from
 """
 
 
-def page(parts: list[dict[str, Any]]) -> str:
-    """The figures as documentation."""
-    lines = [_HEAD, "| what | figure | value |", "|---|---|--:|"]
-    for part in parts:
-        lines += [f"| {row['name']} | {row['metric']} | {figure(row['value'])} {row['unit']} |" for row in part["rows"]]
-    lines += ["", "| bar | measured | asked for | |", "|---|--:|--:|---|"]
-    for part in parts:
-        for bar in part["bars"]:
-            kept = "kept" if bar["ok"] else "**missed**"
-            lines.append(f"| {bar['name']} | {figure(bar['value'])} | {figure(bar['bar'])} | {kept} |")
-    machines = {", ".join(f"{key} {value}" for key, value in part["machine"].items()) for part in parts}
-    return "\n".join([*lines, "", *(f"On {machine}." for machine in sorted(machines)), ""])
-
-
-def main() -> None:
-    """Write both."""
-    parts = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
-    file = FIGURES / "agents.md"
-    _, found, said = (file.read_text() if file.exists() else "").partition("\n## ")
-    file.write_text(page(parts) + (found + said if found else ""))
-    (FIGURES / "agents.json").write_text(json.dumps(parts, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_page("agents", _HEAD, [json.loads(Path(name).read_text()) for name in sys.argv[1:]])

@@ -7,12 +7,12 @@ import json
 import sys
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tests.bench.page import FIGURES, write_page
 from tests.bench.report import figure
 from tests.bench.transceiver import DIRECT, ECHO, PCM, PION, STOCK
 
-FIGURES: Final = Path(__file__).parents[2] / "docs" / "figures"
 CALLS: Final = "calls held on a core"
 _SHOWN: Final = ((ECHO, "#0b6e4f"), (DIRECT, "#2a9d6f"), (PION, "#ff7f0e"), (PCM, "#1f77b4"), (STOCK, "#7f7f7f"))
 _HEAD: Final = """\
@@ -49,28 +49,11 @@ def drawing(values: dict[tuple[str, str], float]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def page(parts: list[dict[str, Any]]) -> str:
-    """The figures as documentation."""
-    lines = [_HEAD, "| what | figure | value |", "|---|---|--:|"]
-    for part in parts:
-        lines += [f"| {row['name']} | {row['metric']} | {figure(row['value'])} {row['unit']} |" for row in part["rows"]]
-    lines += ["", "| bar | measured | asked for | |", "|---|--:|--:|---|"]
-    for part in parts:
-        for bar in part["bars"]:
-            kept = "kept" if bar["ok"] else "**missed**"
-            lines.append(f"| {bar['name']} | {figure(bar['value'])} | {figure(bar['bar'])} | {kept} |")
-    machines = {", ".join(f"{key} {value}" for key, value in part["machine"].items()) for part in parts}
-    return "\n".join([*lines, "", *(f"On {machine}." for machine in sorted(machines)), ""])
-
-
 def main() -> None:
-    """Write all three, keeping what is said by hand behind the figures."""
+    """Write the page, its figures and the drawing."""
     parts = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
     values = {(row["name"], row["metric"]): row["value"] for part in parts for row in part["rows"]}
-    file = FIGURES / "transceiver.md"
-    _, found, said = (file.read_text() if file.exists() else "").partition("\n## ")
-    file.write_text(page(parts) + (found + said if found else ""))
-    (FIGURES / "transceiver.json").write_text(json.dumps(parts, indent=2) + "\n")
+    write_page("transceiver", _HEAD, parts)
     (FIGURES / "transceiver.svg").write_text(drawing(values))
 
 

@@ -3,14 +3,11 @@
 The SVG is written here; the PNG is Chromium's picture of it.
 """
 
-import json
 import math
-import shutil
-import subprocess
-import sys
 from html import escape
-from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from tests.bench.picture import draw
 
 _WIDTH: Final = 1100
 _HEIGHT: Final = 760
@@ -84,23 +81,5 @@ def _text(x: float, y: float, text: str, size: int) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="middle">{escape(text)}</text>'
 
 
-def main() -> None:
-    """Both pictures."""
-    source = Path(sys.argv[1]).resolve()
-    picture = source.with_suffix(".svg")
-    picture.write_text(drawing(json.loads(source.read_text())))
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        sys.exit("no PNG: chromium is not installed")
-    subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *(f"--window-size={_WIDTH},{_HEIGHT}", f"--screenshot={source.with_suffix('.png')}", picture.as_uri()),
-        ],
-        check=True,
-        capture_output=True,
-    )
-
-
 if __name__ == "__main__":
-    main()
+    draw(drawing, _WIDTH, _HEIGHT)

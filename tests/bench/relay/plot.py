@@ -3,14 +3,11 @@
 The SVG is written here; the PNG is Chromium's picture of it.
 """
 
-import json
 import math
-import shutil
-import subprocess
-import sys
 from html import escape
-from pathlib import Path
 from typing import Any, Final
+
+from tests.bench.picture import draw
 
 _ORDER: Final = ("kernel", "userspace", "given", "coturn", "stock asyncio")
 _COLOURS: Final = dict(zip(_ORDER, ("#0b6e4f", "#1f77b4", "#9467bd", "#ff7f0e", "#7f7f7f"), strict=True))
@@ -91,23 +88,5 @@ def _short(value: float) -> str:
     return f"{value / 1000:.0f}k" if value >= 10_000 else f"{value:.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def main() -> None:
-    """Both pictures."""
-    source = Path(sys.argv[1]).resolve()
-    picture = source.with_suffix(".svg")
-    picture.write_text(drawing(json.loads(source.read_text())))
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        sys.exit("no PNG: chromium is not installed")
-    subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *(f"--window-size={_WIDTH},{_HEIGHT}", f"--screenshot={source.with_suffix('.png')}", picture.as_uri()),
-        ],
-        check=True,
-        capture_output=True,
-    )
-
-
 if __name__ == "__main__":
-    main()
+    draw(drawing, _WIDTH, _HEIGHT)
