@@ -17,11 +17,12 @@ from typing import Any, Final
 import av
 import websockets
 from aiohttp import web
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 
 from tests.bench.agents_worker import EACH, TAKEN
+from tests.bench.transceiver_stock import answered
 from voicefleet.observability.health import served
 
 RATE: Final = 24_000
@@ -135,9 +136,7 @@ async def main() -> None:
         peer.on("connectionstatechange", on_change)
         peer.addTrack(voice)
         run(model_to_caller(model, voice))
-        await peer.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
-        await peer.setLocalDescription(await peer.createAnswer())
-        return web.Response(text=peer.localDescription.sdp, status=201)
+        return await answered(peer, await request.text())
 
     application = web.Application()
     application.router.add_post("/", call)

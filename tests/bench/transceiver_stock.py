@@ -14,6 +14,13 @@ from aiortc.mediastreams import MediaStreamTrack
 from voicefleet.observability.health import served
 
 
+async def answered(peer: RTCPeerConnection, offer: str) -> web.Response:
+    """What a caller who posts its offer gets."""
+    await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+    await peer.setLocalDescription(await peer.createAnswer())
+    return web.Response(text=peer.localDescription.sdp, status=201)
+
+
 async def main() -> None:
     """Serve until nobody holds the other end of standard input."""
     peers: set[RTCPeerConnection] = set()
@@ -32,9 +39,7 @@ async def main() -> None:
 
         peer.on("track", on_track)
         peer.on("connectionstatechange", on_change)
-        await peer.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
-        await peer.setLocalDescription(await peer.createAnswer())
-        return web.Response(text=peer.localDescription.sdp, status=201)
+        return await answered(peer, await request.text())
 
     application = web.Application()
     application.router.add_post("/", call)
