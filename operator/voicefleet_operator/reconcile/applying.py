@@ -27,10 +27,9 @@ async def bring_about(context: Context, owner: Resource[Any, Any], manifests: It
     refused: list[str] = []
     wanted = set()
     for manifest in manifests:
-        marked = _marked(manifest)
-        wanted.add(key_of(marked))
+        wanted.add(key_of(manifest))
         try:
-            await _apply(context, owner, marked)
+            await _apply(context, owner, marked(manifest))
         except (Refused, Conflict) as error:
             refused.append(f"{manifest['kind']} {manifest['metadata']['name']}: {error.message}")
     for document in list(context.store.owned(owner.uid)):
@@ -38,6 +37,11 @@ async def bring_about(context: Context, owner: Resource[Any, Any], manifests: It
         if kind in (*OWNED, POD_MONITOR.kind) and key_of(document) not in wanted:
             await remove(context, document)
     return refused
+
+
+def differs(manifest: Manifest, present: Document) -> bool:
+    """Whether applying the manifest would change anything that is ours."""
+    return not _is_as_left(marked(manifest), present)
 
 
 async def remove(context: Context, document: Document) -> None:
@@ -63,7 +67,8 @@ async def _apply(context: Context, owner: Resource[Any, Any], manifest: Manifest
     context.saw(await context.cluster.apply(manifest))
 
 
-def _marked(manifest: Manifest) -> Manifest:
+def marked(manifest: Manifest) -> Manifest:
+    """The manifest with its digest, as it is applied."""
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), APPLIED: digest}

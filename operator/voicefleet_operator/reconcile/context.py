@@ -56,6 +56,8 @@ class Context:
     """Node ports that the API server refused though nothing visible has them, and until when they are left alone."""
     port_refused_since: dict[int, float] = field(default_factory=dict)
     """When the API server first refused a node port, of those that it still refuses."""
+    turns: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The pool of a fleet whose relays are just being told to go, until the store knows it."""
     arrived: dict[Key, float] = field(default_factory=dict)
     """When a pool was seen first that waits for its port."""
 

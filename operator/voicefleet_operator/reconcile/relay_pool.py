@@ -8,6 +8,7 @@ from voicefleet_operator.api.conditions import Condition, ConditionType, conditi
 from voicefleet_operator.model.manifest import pool_selector, relay_name, selector_text
 from voicefleet_operator.model.ports import Problem, State, health_of
 from voicefleet_operator.model.relay_manifests import Advertised, advertised_addresses, on_host_network, relay_manifests
+from voicefleet_operator.model.relay_rollouts import held
 from voicefleet_operator.model.resources import Fleet, Pool
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
@@ -15,6 +16,7 @@ from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.looks import COUNT_LOOK, count_look
 from voicefleet_operator.reconcile.observed import pods_of
+from voicefleet_operator.reconcile.relay_turns import turn
 from voicefleet_operator.reconcile.relays import Sample, ask
 from voicefleet_operator.reconcile.statuses import write_status
 
@@ -46,16 +48,20 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
         port, health = (None, health) if own is None else (port, own)
     advertised = advertised_addresses(pool, node_addresses(context, pool), balancer_addresses(context, pool))
     refused: list[str] = []
-    stuck = False
+    stuck, waits_for = False, ""
     state = by_hand(pool, fleet)
     if not state and _is_about_to_get_a_port(context, pool, port):
         return Again(PORT_WAIT)
     if not state and port is not None:
-        refused = await bring_about(context, pool, relay_manifests(pool, fleet, context.here, port, advertised, health))
+        manifests = relay_manifests(pool, fleet, context.here, port, advertised, health)
+        with turn(context, fleet, pool, manifests) as waits_for:
+            if waits_for:
+                manifests = tuple(held(each) if each["kind"] == pool.spec.workload else each for each in manifests)
+            refused = await bring_about(context, pool, manifests)
         stuck = _leave_alone_what_is_stuck(context, pool, port, refused)
     carried = await _carried(context, pool, health)
     workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
-    conditions = [*_conditions(context, pool, port, advertised, workload, refused, stuck), *state]
+    conditions = [*_conditions(context, pool, port, advertised, workload, refused, stuck, waits_for), *state]
     await write_status(
         context,
         pool,
@@ -71,7 +77,7 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     if refused:
         return Again(10.0)
     if carried is None:
-        return None
+        return Again(COUNT_LOOK) if waits_for else None
     look = count_look(context, (pool.kind, pool.namespace, pool.name))
     return Again(look if carried.complete else max(look, SILENT_LOOK))
 
@@ -156,6 +162,7 @@ def _conditions(
     workload: Progress,
     refused: list[str],
     stuck: bool,
+    waits_for: str,
 ) -> list[Condition]:
     if stuck:
         message = f"port {port} is in use by something that the operator cannot see; choose another, or Auto"
@@ -175,6 +182,9 @@ def _conditions(
     )
     parts = {"relays": workload} if port is not None and advertised.known else {}
     progressing, degraded = rollout_conditions(parts)
+    if waits_for:
+        message = f"its relays stay until those of pool {waits_for} are new"
+        progressing = condition(ConditionType.PROGRESSING, True, "WaitsForPool", message)
     obstacles = [each for each in (ports, addresses) if each.status != "True"]
     if obstacles:
         ready = condition(ConditionType.READY, False, obstacles[0].reason, obstacles[0].message)

@@ -1,5 +1,6 @@
 """One cluster of one node for all tests with real pods, the chart installed in it, and a fleet from the example."""
 
+import json
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -10,10 +11,12 @@ import pytest
 from scripts.oci.archive import write
 from scripts.oci.layers import NotMade
 from scripts.oci.product import product_image
+from tests.support.failure_table import FailureTable
 from tests.support.kubernetes.cluster import GIVEN, Cluster, GivenCluster, found
 from tests.support.kubernetes.cluster_images import load_cluster_images
 from tests.support.kubernetes.one_node import one_node
 from tests.support.kubernetes.programs import BuildError, node_programs, programs
+from tests.support.kubernetes.talk import Talk
 from tests.support.kubernetes.voice import EXAMPLE, PROJECT, Voice
 from tests.support.tiers import CONTAINERS, KERNEL_TIER
 
@@ -21,7 +24,17 @@ CHART = PROJECT / "helm" / "voicefleet"
 REPOSITORY, _, TAG = os.environ.get("VF_IMAGE", "voicefleet.dev/voicefleet:test").rpartition(":")
 """In a cluster that was given its nodes have to have it, or to get it."""
 LOGS = PROJECT / ".cache" / "test" / "cluster"
-
+SPARE = {
+    "apiVersion": "voicefleet.dev/v1alpha1",
+    "kind": "RelayPool",
+    "metadata": {"name": "spare"},
+    "spec": {"fleetRef": "demo", "region": "home", "expose": {"type": "HostPort"}},
+}
+IN_EARNEST = {"resources": {"requests": {"cpu": "250m"}}}
+"""Of relays and transceivers: with the little that the example asks for, pods that start take the processor from those
+that have calls."""
+SHORT_DRAIN = {"drain": {"deadline": "12s"}}
+"""Of relays, so that the tests wait less; clients begin to move nine seconds before the end in any case."""
 
 FIRST_SECONDS = 3600
 """For one test: the first of all waits for programs and an image that nobody on this machine has built before."""
@@ -85,6 +98,44 @@ def voice(chart: Cluster) -> Voice:
     made.ready_after = made.wait_until_ready()
     print(f"ready {made.ready_after:.0f} s after kubectl apply")
     return made
+
+
+@pytest.fixture(scope="session")
+def table() -> Iterator[FailureTable]:
+    """Collects a row of each test, and is written when all have run."""
+    made = FailureTable()
+    yield made
+    made.write()
+
+
+@pytest.fixture(scope="session")
+def two_relays(voice: Voice) -> Iterator[Voice]:
+    """A second relay, which answers offer beside the first. A node has a host port once, so it is of another pool."""
+    voice.k("apply", "--server-side", "-f", "-", stdin=json.dumps(SPARE))
+    for pool in ("edge", "spare"):
+        voice.k("patch", f"rp/{pool}", "--type=merge", "-p", json.dumps({"spec": SHORT_DRAIN | IN_EARNEST}))
+    voice.k("patch", "ts/main", "--type=merge", "-p", json.dumps({"spec": IN_EARNEST}))
+    voice.wait_until_settled()
+    yield voice
+    voice.k("delete", "rp/spare", "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def talking(two_relays: Voice, table: FailureTable) -> Iterator[Talk]:
+    """Calls that one test leaves to the next."""
+    made = Talk(two_relays, table)
+    yield made
+    made.hang_up()
+
+
+@pytest.fixture
+def talk(talking: Talk) -> Iterator[Talk]:
+    """The calls in a fleet that is whole, which it is again afterwards."""
+    talking.callers()
+    yield talking
+    if talking.voice.going("transceiver"):
+        talking.hang_up()  # a pod that was told to go stays for as long as it has calls
+    talking.voice.wait_until_settled()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -114,7 +114,7 @@ class OneNode(Cluster):
 
     def tag(self, name: str, other: str) -> None:
         """Give an image of the node another name, too."""
-        ran = self._in_box("ctr", "-n", "k8s.io", "images", "tag", name, other)
+        ran = self._in_box("ctr", "-n", "k8s.io", "images", "tag", "--force", name, other)
         assert ran.returncode == 0, ran.stderr.decode()
 
     def kill_container(self, identifier: str) -> None:
@@ -280,6 +280,7 @@ class OneNode(Cluster):
             f"--service-account-private-key-file={self.folder / 'service-accounts.key'}",
             f"--root-ca-file={self.folder / 'ca.crt'}",
             "--allocate-node-cidrs=false",
+            "--horizontal-pod-autoscaler-sync-period=2s",
             "--profiling=false",
         )
 

@@ -99,6 +99,21 @@ class Voice:
             if "deletionTimestamp" not in each["metadata"] and each["status"].get("phase") in ("Pending", "Running")
         ]
 
+    def ready(self, component: str) -> set[str]:
+        """The names of those that are ready as well."""
+        items = self.get(f"pods -l app.kubernetes.io/component={component}")["items"]
+        return {each["metadata"]["name"] for each in items if is_ready(each)} & set(self.pods(component))
+
+    def are_replaced(self, component: str, gone: list[str]) -> Callable[[], bool]:
+        """Whether these pods are gone and all others of the component are ready, one at least."""
+
+        def fact() -> bool:
+            items = self.get(f"pods -l app.kubernetes.io/component={component}")["items"]
+            names = {each["metadata"]["name"] for each in items}
+            return not names & set(gone) and bool(items) and all(map(is_ready, items))
+
+        return fact
+
     @property
     def node(self) -> OneNode:
         """The tests' own node; a test that needs it is left out where the cluster is somebody's."""
@@ -184,3 +199,9 @@ class Voice:
                     process.wait(20)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod says so."""
+    conditions = pod["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
