@@ -232,6 +232,9 @@ class VoiceFleetSpec(Part):
         default=("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
     )
     """Networks that hold the transceivers' pods: a relay sends calls nowhere else. Narrow it to your pod network."""
+    relay_networks: Annotated[tuple[Network, ...], Field(max_length=32), Unique()] = ()
+    """Networks of relays in other clusters of the fleet, which NetworkPolicies let in to the transceivers; relays of
+    this cluster are let in without."""
     image: Image = Field(default=Image())
     """Where the containers come from."""
     network_policy: bool = True

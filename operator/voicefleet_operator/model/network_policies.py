@@ -33,8 +33,9 @@ def relay_policy(pool: Pool, port: int) -> Manifest:
     return _policy(pool, relay_name(pool.name), pool_selector(pool), rules)
 
 
-def transceiver_policy(shard: Shard, nodes: bool = False) -> Manifest:
-    """Relays to the hop ports; signaling and the operator to the internal API.
+def transceiver_policy(shard: Shard, nodes: bool = False, networks: Sequence[str] = ()) -> Manifest:
+    """Relays, those of other clusters by their networks, to the hop ports; signaling and the operator to the internal
+    API.
 
     With `nodes` relays run in their nodes' networks as well, whose packets no selector can name: then the hop ports,
     where every packet has to prove itself by the fleet's key, are open to all.
@@ -42,8 +43,9 @@ def transceiver_policy(shard: Shard, nodes: bool = False) -> Manifest:
     fleet = shard.spec.fleet_ref
     hop = {**_port("UDP", Port.HOP), "endPort": Port.HOP + HOP_PORTS - 1}
     api = {**_port("TCP", Port.TRANSCEIVER_API), "endPort": Port.TRANSCEIVER_API + HOP_PORTS - 1}
+    relays = [_pods(fleet, Component.RELAY), *({"ipBlock": {"cidr": each}} for each in networks)]
     rules = [
-        {**({} if nodes else {"from": [_pods(fleet, Component.RELAY)]}), "ports": [hop]},
+        {**({} if nodes else {"from": relays}), "ports": [hop]},
         {"from": [_pods(fleet, Component.SIGNALING), _operator()], "ports": [api]},
         _health(),
     ]

@@ -25,7 +25,7 @@ def transceiver_manifests(
         workload(shard, fleet, here, replicas),
     ]
     if fleet.spec.network_policy:
-        made.append(transceiver_policy(shard, relays_on_nodes))
+        made.append(transceiver_policy(shard, relays_on_nodes, fleet.spec.relay_networks))
     if here.service_monitors and fleet.spec.monitoring.service_monitor == "Auto":
         made.append(pod_monitor(shard, name, labels))
     return tuple(made)

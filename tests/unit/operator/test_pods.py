@@ -236,6 +236,14 @@ def test_whom_no_selector_can_name_is_let_in_by_its_key() -> None:
     assert "NetworkPolicy" not in {each["kind"] for each in relay_manifests(ON_NODES, FLEET, HERE, 30478, NODES, 30479)}
 
 
+def test_relays_of_other_clusters_are_let_in_by_their_networks() -> None:
+    manifests = transceiver_manifests(SHARD, fleet(relayNetworks=["10.8.0.0/13"]), HERE, 1)
+    (policy,) = (each for each in manifests if each["kind"] == "NetworkPolicy")
+    hop, internal, _ = policy["spec"]["ingress"]
+    assert {"ipBlock": {"cidr": "10.8.0.0/13"}} in hop["from"] and len(hop["from"]) == 2
+    assert {"ipBlock": {"cidr": "10.8.0.0/13"}} not in internal["from"]
+
+
 def test_a_pool_that_has_no_address_yet_starts_no_relays() -> None:
     made_without = relay_manifests(pool(expose={"type": "LoadBalancer"}), FLEET, HERE, 30478, Advertised())
     kinds = [each["kind"] for each in made_without]
