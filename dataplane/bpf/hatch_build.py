@@ -1,10 +1,12 @@
-"""Compiles the relay's kernel program when the package is built, so that installing it takes no compiler.
+"""Compiles the relay's kernel program when the package is built, so that installing it takes no compiler; and with
+VF_COMPILED=1 the transceiver's packet path (dataplane/packet_path).
 
 `python dataplane/bpf/hatch_build.py` does it in place, for a checkout; an editable install has done so already. Where
 clang or its headers are missing, the package is built without the program, and relays forward in userspace.
 """
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,8 @@ HERE: Final = Path(__file__).resolve().parent
 SOURCE: Final = HERE / "relay.c"
 PACKAGED: Final = "voicefleet/net/bpf/relay.o"
 IN_PLACE: Final = HERE.parent / PACKAGED
+PACKET_PATH: Final = HERE.parent / "packet_path" / "compile.py"
+MACHINE_CODE: Final = "packet-path"
 # For no processor and no kernel in particular: the program uses only what is stable, so one object serves all
 # little-endian machines. -g brings the types of the maps.
 FLAGS: Final = ("-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpfel", "-mcpu=v2")
@@ -63,6 +67,8 @@ else:
             """Called by hatchling before it collects the files of a wheel."""
             if self.target_name != "wheel":
                 return
+            if os.environ.get("VF_COMPILED") == "1" and version != "editable":
+                self._add_packet_path(build_data)
             target = IN_PLACE if version == "editable" else Path(self.directory) / "relay.o"
             try:
                 compile_to(target)
@@ -76,6 +82,20 @@ else:
             """Called when the wheel is there."""
             if self.target_name == "wheel" and version != "editable":
                 (Path(self.directory) / "relay.o").unlink(missing_ok=True)
+                shutil.rmtree(Path(self.directory) / MACHINE_CODE, ignore_errors=True)
+
+        def dependencies(self) -> list[str]:
+            """What building takes beside hatchling."""
+            return ["mypy>=2.0", "setuptools"] if os.environ.get("VF_COMPILED") == "1" else []
+
+        def _add_packet_path(self, build_data: dict[str, Any]) -> None:
+            """What was asked for and can't be had is an error here."""
+            folder = Path(self.directory) / MACHINE_CODE
+            shutil.rmtree(folder, ignore_errors=True)
+            for path in runpy.run_path(str(PACKET_PATH))["compile_into"](folder):
+                build_data["force_include"][str(folder / path)] = str(path)
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tests.support.compiled import compiled_package
 from tests.support.pion import build
 from tests.support.workers import RING
 from voicefleet.services.transceiver.worker_process import ALLOCATOR
@@ -141,10 +142,11 @@ def first_line(process: "subprocess.Popen[str]") -> str:
 
 
 @contextmanager
-def transceiver(agent: str, core: int, *, capacity: int = PLENTY) -> Iterator[Server]:
-    """A worker with that agent."""
+def transceiver(agent: str, core: int, *, capacity: int = PLENTY, compiled: bool = False) -> Iterator[Server]:
+    """A worker with that agent; `compiled`: as in a wheel that was built so."""
+    settings = dict(ALLOCATOR, PYTHONPATH=str(compiled_package())) if compiled else ALLOCATOR
     with running(
-        pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)), ALLOCATOR)
+        pinned(core, (sys.executable, "-m", "tests.bench.transceiver_worker", agent, str(capacity)), settings)
     ) as process:
         port, hop = first_line(process).split()
         yield Server(process, f"http://127.0.0.1:{port}/v1/sessions", RING.keys[0].api_bearer, int(hop))

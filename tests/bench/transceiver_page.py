@@ -11,17 +11,17 @@ from typing import Final
 
 from tests.bench.page import FIGURES, write_page
 from tests.bench.report import figure
-from tests.bench.transceiver import DIRECT, ECHO, PCM, PION, STOCK
+from tests.bench.transceiver import ECHO, INTERPRETED, PCM, PION, STOCK
 
 CALLS: Final = "calls held on a core"
-_SHOWN: Final = ((ECHO, "#0b6e4f"), (DIRECT, "#2a9d6f"), (PION, "#ff7f0e"), (PCM, "#1f77b4"), (STOCK, "#7f7f7f"))
+_SHOWN: Final = ((ECHO, "#0b6e4f"), (INTERPRETED, "#2a9d6f"), (PION, "#ff7f0e"), (PCM, "#1f77b4"), (STOCK, "#7f7f7f"))
 _HEAD: Final = """\
 # Calls on a core
 
 What one transceiver worker holds on one core, beside a plain Pion echo server and stock aiortc's echo: the server is
 alone on a core, the callers (a Go program with a spinning thread) on another. A number of calls is *held* if the server
 takes less than 80% of its core, no frame is lost either way, and, of ours, the 99th percentile of the sending clock's
-error is at most 2 ms; Pion and aiortc need only keep what they are given. "Behind a relay" is a fleet's way: hop
+error is at most 2 ms; Pion and aiortc need only keep what they are given. Our callers come behind a relay: hop
 datagrams, bundled as a relay bundles what comes within 0.1 ms. Written by `python -m tests.bench.transceiver_page` from
 `scripts/bench transceiver.passthrough`, `.codecs` and `.living` with `--json` ([the figures](transceiver.json)).
 

@@ -92,6 +92,9 @@ CONTAINERS: Final = Part(
 ETCD: Final = Part("etcd", "what Kubernetes keeps its objects in", ("etcd-server",), ("etcd",))
 GO: Final = Part("Go", "builds Kubernetes and Pion, once: https://go.dev/dl, 1.24 or newer", (), ("go",))
 NODE: Final = Part("Node", "the official JavaScript clients, installed by npm", ("nodejs", "npm"), ("node", "npm"))
+C_COMPILER: Final = Part(
+    "C compiler", "the transceiver's packet path as machine code", ("gcc", "python3-dev"), ("gcc", "python3-config")
+)
 ATHERIS: Final = Part("atheris", "the fuzzer; its wheel is for x86-64 and Python 3.11 to 3.14", (), or_module="atheris")
 
 TIERS: Final = (
@@ -103,7 +106,7 @@ TIERS: Final = (
         Runner.EACH_CORE,
         300,
         needs=(REDIS,),
-        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO, WHIP_CLIENT, NODE),
+        uses=(NETWORKS, KERNEL_TIER, SPEECH, COTURN, GO, WHIP_CLIENT, NODE, C_COMPILER),
     ),
     Tier(
         "browser", "calls of a real Chromium", Runner.ALONE, 300, needs=(CHROMIUM, REDIS), uses=(NETWORKS, SPEECH, NODE)
