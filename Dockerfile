@@ -15,12 +15,13 @@ RUN python3 -m venv --without-pip /opt/voicefleet \
     && /opt/voicefleet/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/voicefleet/lib
 
 FROM dependencies AS code
-RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev
+RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev gcc python3-dev
 COPY pyproject.toml README.md LICENSE /source/
 COPY operator /source/operator
 COPY dataplane /source/dataplane
-RUN pip wheel --no-deps --wheel-dir /wheel /source \
+RUN VF_COMPILED=1 pip wheel --no-deps --wheel-dir /wheel /source \
     && python3 -m zipfile -l /wheel/*.whl | grep -q voicefleet/net/bpf/relay.o \
+    && python3 -m zipfile -l /wheel/*.whl | grep -q voicefleet/wire/rtp.cpython- \
     && PYTHONPATH=/usr/lib/python3/dist-packages /opt/voicefleet/bin/python -m pip install \
         --no-deps --no-compile --prefix /code /wheel/*.whl \
     && /opt/voicefleet/bin/python -m compileall -q --invalidation-mode unchecked-hash /code/lib

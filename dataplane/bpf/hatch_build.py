@@ -19,7 +19,8 @@ SOURCE: Final = HERE / "relay.c"
 PACKAGED: Final = "voicefleet/net/bpf/relay.o"
 IN_PLACE: Final = HERE.parent / PACKAGED
 PACKET_PATH: Final = HERE.parent / "packet_path" / "compile.py"
-MACHINE_CODE: Final = "packet-path"
+CACHE: Final = HERE.parents[1] / ".cache" / "packet-path"
+"""In a checkout; what is built of an sdist is thrown away with it."""
 # For no processor and no kernel in particular: the program uses only what is stable, so one object serves all
 # little-endian machines. -g brings the types of the maps.
 FLAGS: Final = ("-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpfel", "-mcpu=v2")
@@ -60,8 +61,9 @@ except ImportError:  # run by hand, without the build backend
     pass
 else:
 
-    class KernelProgramHook(BuildHookInterface):  # type: ignore[type-arg]
-        """Puts the program into a wheel; for an editable install, into the source tree."""
+    class MachineCodeHook(BuildHookInterface):  # type: ignore[type-arg]
+        """Puts the program, and the packet path if asked to, into a wheel; for an editable install, the program alone
+        into the source tree."""
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             """Called by hatchling before it collects the files of a wheel."""
@@ -82,7 +84,6 @@ else:
             """Called when the wheel is there."""
             if self.target_name == "wheel" and version != "editable":
                 (Path(self.directory) / "relay.o").unlink(missing_ok=True)
-                shutil.rmtree(Path(self.directory) / MACHINE_CODE, ignore_errors=True)
 
         def dependencies(self) -> list[str]:
             """What building takes beside hatchling."""
@@ -90,10 +91,9 @@ else:
 
         def _add_packet_path(self, build_data: dict[str, Any]) -> None:
             """What was asked for and can't be had is an error here."""
-            folder = Path(self.directory) / MACHINE_CODE
-            shutil.rmtree(folder, ignore_errors=True)
-            for path in runpy.run_path(str(PACKET_PATH))["compile_into"](folder):
-                build_data["force_include"][str(folder / path)] = str(path)
+            made = runpy.run_path(str(PACKET_PATH))["machine_code"](CACHE)
+            for path in made.rglob("*.so"):
+                build_data["force_include"][str(path)] = str(path.relative_to(made))
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
 

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from importlib.util import find_spec
@@ -21,6 +22,11 @@ LOCK: Final = PROJECT / "requirements.lock"
 HOME: Final = "/opt/voicefleet"
 KERNEL_PROGRAM: Final = "voicefleet/net/bpf/relay.o"
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+MACHINE_CODE: Final = "voicefleet/wire/rtp.cpython-"
+PYTHON: Final = (3, 11)
+"""Of the suite; machine code is of one version."""
+LIBC: Final = (2, 36)
+"""Of the suite: what is linked with a newer one may not start there."""
 _COMPILE: Final = "python -m compileall -q --invalidation-mode unchecked-hash"
 _DEPENDENCIES: Final = f"""
 python3 -m venv --without-pip {HOME}
@@ -33,6 +39,7 @@ export PYTHONPATH=/tmp/host PATH={HOME}/bin:$PATH
 python -m pip install --quiet --no-compile --no-index --no-deps /tmp/wheel/*.whl
 cd {HOME}/lib/python3*/site-packages
 PYTHONPATH= {_COMPILE} voicefleet voicefleet_operator
+PYTHONPATH= python -c "import voicefleet.services.transceiver.media_side"
 """
 CONFIGURATION: Final = {
     "User": "10001:10001",
@@ -93,16 +100,29 @@ def _cache() -> Path:
 
 
 def _wheel(folder: Path) -> Path:
-    """Our own distribution, with the kernel program where clang is."""
+    """Our own distribution, with the kernel program where clang is, and machine code of the packet path."""
     target = folder / "wheel"
     command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(target))
-    ran = subprocess.run((*command, str(PROJECT)), capture_output=True, text=True, check=False)
+    environment = os.environ | {"VF_COMPILED": "1" if _compiles() else "0"}
+    ran = subprocess.run((*command, str(PROJECT)), capture_output=True, text=True, check=False, env=environment)
     if ran.returncode != 0:
         raise NotMade(f"the wheel: {ran.stderr.strip()[-2000:]}")
     (wheel,) = target.glob("*.whl")
-    if KERNEL_PROGRAM not in zipfile.ZipFile(wheel).namelist():
+    names = zipfile.ZipFile(wheel).namelist()
+    if KERNEL_PROGRAM not in names:
         print("without the relay's kernel program: it takes clang and libbpf-dev", file=sys.stderr)
+    if not any(name.startswith(MACHINE_CODE) for name in names):
+        wanted = f"Debian 12 with Python {'.'.join(map(str, PYTHON))}, its headers (python3-dev) and gcc"
+        print(f"the packet path is interpreted, which costs half as much again: it takes {wanted}", file=sys.stderr)
     return wheel
+
+
+def _compiles() -> bool:
+    """Whether what is compiled here runs in the image."""
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    libc = tuple(int(part) for part in platform.libc_ver()[1].split(".") if part.isdecimal())
+    fits = sys.version_info[:2] == PYTHON and libc <= LIBC
+    return fits and headers.exists() and shutil.which("gcc") is not None
 
 
 def _content(wheel: Path) -> str:

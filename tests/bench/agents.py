@@ -118,9 +118,9 @@ def measured(name: str, quick: bool) -> tuple[list[Row], int, float, list[str]]:
         speaking = Speaking.written(Path(folder))
         contender, said = _contender(name, speaking)
         seconds = 2.0 if quick else 4.0
-        rows, held, notes = capacity(contender, said, seconds)
-        more, late = taken(contender, said, max(held, contender.first // 2) // 2, seconds)
-    return [*rows, *more], held, late, notes
+        found = capacity(contender, said, seconds)
+        more, late = taken(contender, said, max(found.calls, contender.first // 2) // 2, seconds)
+    return [*found.rows, *more], found.calls, late, found.notes
 
 
 def _contender(name: str, speaking: Speaking) -> tuple[Contender, Path]:

@@ -22,8 +22,10 @@ What one transceiver worker holds on one core, beside a plain Pion echo server a
 alone on a core, the callers (a Go program with a spinning thread) on another. A number of calls is *held* if the server
 takes less than 80% of its core, no frame is lost either way, and, of ours, the 99th percentile of the sending clock's
 error is at most 2 ms; Pion and aiortc need only keep what they are given. Our callers come behind a relay: hop
-datagrams, bundled as a relay bundles what comes within 0.1 ms. Written by `python -m tests.bench.transceiver_page` from
-`scripts/bench transceiver.passthrough`, `.codecs` and `.living` with `--json` ([the figures](transceiver.json)).
+datagrams, bundled as a relay bundles what comes within 0.1 ms. Our packet path is compiled, as in the image, unless it
+says "not compiled"; servers in Python run on Debian 12's Python, as in the image. Written by
+`python -m tests.bench.transceiver_page` from `scripts/bench transceiver.passthrough`, `.codecs` and `.living` with
+`--json` ([the figures](transceiver.json)).
 
 ![Calls on a core](transceiver.svg)
 """

@@ -15,6 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from voicefleet.contract import LogField
 from voicefleet.contract import Metric as Name
 from voicefleet.observability.logs import LogMetrics
+from voicefleet.wire import rtp
 
 
 def registry(service: str) -> CollectorRegistry:
@@ -24,7 +25,14 @@ def registry(service: str) -> CollectorRegistry:
     GCCollector(registry=made)
     made.register(LogMetrics())
     build = Info(Name.BUILD, "What runs here.", registry=made)
-    build.info({LogField.SERVICE: service, "version": _version(), "python": platform.python_version()})
+    build.info(
+        {
+            LogField.SERVICE: service,
+            "version": _version(),
+            "python": platform.python_version(),
+            "packet_path": "interpreted" if (rtp.__file__ or "").endswith(".py") else "compiled",
+        }
+    )
     return made
 
 

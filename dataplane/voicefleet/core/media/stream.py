@@ -112,8 +112,8 @@ class AudioStream:
             return False
         try:
             packets = decode(compound).packets
-        except WireError as error:
-            self.refused[error.reason] += 1
+        except WireError as malformed:  # not named as above: one name has one type where this is compiled
+            self.refused[malformed.reason] += 1
             return True
         for packet in packets:
             self._on_rtcp(packet, now)
