@@ -217,7 +217,7 @@ class Found:
 
     calls: int
     cost: float
-    """Milliseconds of processor time a second for each call, with the most calls that were held, else the fewest tried."""
+    """Milliseconds of processor time a second for each call, with the most calls that were held, else the fewest."""
     rows: list[Row]
     notes: list[str]
 
