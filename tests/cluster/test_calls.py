@@ -161,8 +161,10 @@ async def test_two_who_scale_one_target_are_told_of_each_other(shard: Shard) -> 
     }
     voice.kubectl("apply", "-f", "-", stdin=json.dumps(autoscaler))
     await voice.until(
-        lambda: voice.condition("vsp/one", "AbleToScale")[1] == "ConflictingAutoscaler", "it sees the autoscaler", 120.0
+        lambda: voice.condition("vsp/one", "AbleToScale")[1] == "ConflictingAutoscaler", "it sees the autoscaler"
     )
+    voice.kubectl("delete", "hpa/theirs")
+    await voice.until(lambda: voice.condition("vsp/one", "Ready")[0] == "True", "alone it is at work once more")
 
 
 async def test_a_policy_for_nothing_says_so(voice: Namespace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.programs import node_programs
 
 PROJECT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def test_the_dashboards_are_what_grafanas_sidecar_looks_for() -> None:
     }
 
 
-def test_the_api_server_takes_what_the_chart_renders(plane: ControlPlane, namespace: str) -> None:
+def test_the_api_server_takes_what_the_chart_renders(plane: ApiServer, namespace: str) -> None:
     values = [
         value for value in EVERYTHING if not value.startswith(("operator.namespaces", "fleetNamespace", "monitoring"))
     ]
@@ -95,7 +95,7 @@ def test_the_api_server_takes_what_the_chart_renders(plane: ControlPlane, namesp
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_plain_manifests_make_an_operator(plane: ControlPlane) -> None:
+def test_the_plain_manifests_make_an_operator(plane: ApiServer) -> None:
     ran = plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "deploy"))
     assert ran.returncode == 0, ran.stderr
     assert "deployment.apps/voicefleet-operator serverside-applied" in ran.stdout

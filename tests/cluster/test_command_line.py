@@ -14,7 +14,7 @@ from tests.support.voicefleet_command import run
 from voicefleet_operator.api.crds import definition
 from voicefleet_operator.api.kinds import KINDS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bare")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

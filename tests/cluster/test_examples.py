@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from scripts.monitoring.known_metrics import asked, checked
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 from voicefleet.contract import Label
 from voicefleet_operator.api.kinds import KINDS
 from voicefleet_operator.api.schema import schema
@@ -18,7 +18,7 @@ EXAMPLES = sorted(Path("docs/examples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_applies_as_it_stands(plane: ControlPlane, namespace: str, path: Path) -> None:
+def test_an_example_applies_as_it_stands(plane: ApiServer, namespace: str, path: Path) -> None:
     documents = list(yaml.safe_load_all(path.read_text()))
     named = sorted({each["metadata"].get("namespace", namespace) for each in documents} - {namespace})
     for name in named:
@@ -39,7 +39,7 @@ def test_one_example_names_every_field_of_every_kind() -> None:
         assert not missing, f"{kind.name}: not in the example"
 
 
-def test_kubectl_shows_the_four_kinds_under_one_category(plane: ControlPlane, namespace: str) -> None:
+def test_kubectl_shows_the_four_kinds_under_one_category(plane: ApiServer, namespace: str) -> None:
     plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/regions.yaml")
     shown = plane.kubectl("get", "voice", "-n", namespace).stdout
     for name in ("voicefleet.voicefleet.dev/world", "relaypool.voicefleet.dev/fra", "scalingpolicy.voicefleet.dev/eu"):
@@ -54,7 +54,7 @@ def test_kubectl_shows_the_four_kinds_under_one_category(plane: ControlPlane, na
         assert [column for column in columns if column not in header] == []
 
 
-def test_kubectl_scale_reaches_pools_and_shards(plane: ControlPlane, namespace: str) -> None:
+def test_kubectl_scale_reaches_pools_and_shards(plane: ApiServer, namespace: str) -> None:
     plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/smallest.yaml")
     for target in ("rp/edge", "ts/main"):
         scaled = plane.kubectl("scale", target, "--replicas=4", "-n", namespace)
@@ -62,7 +62,7 @@ def test_kubectl_scale_reaches_pools_and_shards(plane: ControlPlane, namespace: 
         assert plane.kubectl("get", target, "-n", namespace, "-o", "jsonpath={.spec.replicas}").stdout == "4"
 
 
-def test_kubectl_explains_every_field(plane: ControlPlane) -> None:
+def test_kubectl_explains_every_field(plane: ApiServer) -> None:
     for kind in KINDS.values():
         for path in _paths(schema(kind.spec), described=True):
             assert path, f"{kind.name} has a field without a description"
@@ -91,7 +91,7 @@ def _has(spec: Any, path: str) -> bool:
     return not rest or _has(spec[head], rest)
 
 
-def test_the_api_server_fills_in_what_the_operator_would(plane: ControlPlane, namespace: str) -> None:
+def test_the_api_server_fills_in_what_the_operator_would(plane: ApiServer, namespace: str) -> None:
     plane.kubectl("apply", "--server-side", "-n", namespace, "-f", "docs/examples/smallest.yaml")
     for target, kind in (("vf/demo", "VoiceFleet"), ("rp/edge", "RelayPool"), ("ts/main", "TransceiverShard")):
         filled = json.loads(plane.kubectl("get", target, "-n", namespace, "-o", "json").stdout)["spec"]
@@ -112,7 +112,7 @@ def _spelled(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if isinstance(value, dict)}
 
 
-def test_the_api_server_takes_the_example_of_a_horizontal_pod_autoscaler(plane: ControlPlane, namespace: str) -> None:
+def test_the_api_server_takes_the_example_of_a_horizontal_pod_autoscaler(plane: ApiServer, namespace: str) -> None:
     path = "docs/examples/autoscaling/hpa.yaml"
     ran = plane.kubectl("apply", "--server-side", "--validate=strict", "-n", namespace, "-f", path)
     assert ran.returncode == 0, ran.stderr

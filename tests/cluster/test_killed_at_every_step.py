@@ -4,9 +4,9 @@ import re
 from functools import partial
 from typing import Any
 
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.objects import Namespace
-from tests.support.kubernetes.operator_process import OperatorProcess, operator_process
+from tests.support.kubernetes.operator_process import operator_process
 
 MADE = "deployments,services,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,secrets"
 LIVES_SECONDS = 240.0
@@ -15,15 +15,13 @@ _CHOSEN = re.compile(r"'(clusterIPs?|voicefleet.dev/configuration)': (\[[^]]*\]|
 
 
 async def test_an_operator_that_dies_after_every_write_makes_the_same_fleet(
-    plane: ControlPlane, voice: Namespace, operator: OperatorProcess
+    voice: Namespace, apart: ApiServer, namespace_apart: str
 ) -> None:
-    undisturbed = Namespace(plane, f"{voice.name}-calm")
-    # The module's operator, which looks after all namespaces, shows what should come out; then it makes room.
-    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": undisturbed.name}})
+    """What should come out, the operator of the other plane shows, whom nobody disturbs."""
+    undisturbed, voice = voice, Namespace(apart, namespace_apart)
     await _settle(undisturbed)
     expected = _what_is_there(undisturbed)
-    await operator.end()
-    mortal = operator_process(plane, "mortal", [voice.name], module="tests.support.kubernetes.mortal_operator")
+    mortal = operator_process(apart, "mortal", [voice.name], module="tests.support.kubernetes.mortal_operator")
     async with mortal as process:
         await _settle(voice)
         deaths = re.findall(r"dies after (\S+) \S*?/namespaces/[^/]+/(\S+)", process.log.read_text())
@@ -43,7 +41,6 @@ async def test_an_operator_that_dies_after_every_write_makes_the_same_fleet(
     ):
         assert step in steps, sorted(steps)
     print(f"{len(deaths)} deaths at {len(steps)} different steps")
-    undisturbed.kubectl("delete", "namespace", undisturbed.name, "--wait=false")
 
 
 async def _settle(voice: Namespace) -> None:

@@ -3,10 +3,11 @@
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest_asyncio
 
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.control_plane import ControlPlane
 from tests.support.kubernetes.objects import Namespace
 from tests.support.kubernetes.operator_process import OperatorProcess, operator_process
@@ -35,8 +36,14 @@ class Pair:
 
 
 @pytest_asyncio.fixture
-async def pair(plane: ControlPlane, namespace: str) -> AsyncIterator[Pair]:
+async def pair(apart: ApiServer, namespace_apart: str) -> AsyncIterator[Pair]:
     """Two operators for a namespace of their own."""
+    async with _pair(apart, namespace_apart) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _pair(plane: ApiServer, namespace: str) -> AsyncIterator[Pair]:
     async with AsyncExitStack() as stack:
         names = [f"{namespace}-{which}" for which in ("a", "b")]
         started = {
@@ -82,11 +89,13 @@ async def test_one_that_was_stopped_for_a_while_does_not_go_on_as_if_nothing_had
     assert pair.holder() != before and leader.running
 
 
-async def test_an_api_server_that_is_gone_for_a_while_is_survived(pair: Pair, plane: ControlPlane) -> None:
-    await pair.makes("first")
-    uid = (pair.voice.get("deploy/first-signaling") or {})["metadata"]["uid"]
-    await plane.stop_api_server(signal.SIGKILL)
-    await plane.start_api_server()
-    await pair.makes("second")
-    assert (pair.voice.get("deploy/first-signaling") or {})["metadata"]["uid"] == uid
-    assert all(each.running for each in pair.operators.values())
+async def test_an_api_server_that_is_gone_for_a_while_is_survived(own_plane: ControlPlane) -> None:
+    own_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "voice"}})
+    async with _pair(own_plane, "voice") as pair:
+        await pair.makes("first")
+        uid = (pair.voice.get("deploy/first-signaling") or {})["metadata"]["uid"]
+        await own_plane.stop_api_server(signal.SIGKILL)
+        await own_plane.start_api_server()
+        await pair.makes("second")
+        assert (pair.voice.get("deploy/first-signaling") or {})["metadata"]["uid"] == uid
+        assert all(each.running for each in pair.operators.values())

@@ -6,10 +6,10 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.kubernetes.objects import Namespace
-from tests.support.kubernetes.operator_process import OperatorProcess, operator_process
+from tests.support.kubernetes.operator_process import Operator, OperatorProcess, operator_process
 
 
-def _figures(operator: OperatorProcess) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def _figures(operator: Operator) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     status, text = operator.asked("/metrics")
     assert status == 200
     return {
@@ -19,7 +19,7 @@ def _figures(operator: OperatorProcess) -> dict[tuple[str, frozenset[tuple[str, 
     }
 
 
-def _sum(operator: OperatorProcess, metric: str, /, **labels: str) -> float:
+def _sum(operator: Operator, metric: str, /, **labels: str) -> float:
     return sum(
         value
         for (found, has), value in _figures(operator).items()
@@ -28,7 +28,7 @@ def _sum(operator: OperatorProcess, metric: str, /, **labels: str) -> float:
 
 
 @pytest_asyncio.fixture
-async def follower(voice: Namespace, operator: OperatorProcess) -> AsyncIterator[OperatorProcess]:
+async def follower(voice: Namespace, operator: Operator) -> AsyncIterator[OperatorProcess]:
     """A second replica, which does not act."""
     name = operator.log.stem
     async with operator_process(voice.plane, f"{name}-second", lease=name) as second:
@@ -36,13 +36,12 @@ async def follower(voice: Namespace, operator: OperatorProcess) -> AsyncIterator
         yield second
 
 
-async def test_its_figures_show_what_it_does_and_what_its_fleets_lack(
-    voice: Namespace, operator: OperatorProcess
-) -> None:
+async def test_its_figures_show_what_it_does_and_what_its_fleets_lack(voice: Namespace, operator: Operator) -> None:
     assert operator.asked("/livez") == (200, "ok\n") and operator.asked("/readyz")[0] == 200
     voice.smallest()
     await voice.until(lambda: voice.get("deploy/edge-relay"), "there are relays")
     policy = {"targetRef": {"kind": "RelayPool", "name": "edge"}, "minReplicas": 2, "flows": 100}
+    decided = _sum(operator, "voicefleet_operator_scaling_decisions_total", kind="RelayPool")
     voice.apply("ScalingPolicy", "grows", policy)
     place = {"namespace": voice.name, "name": "demo"}
     await voice.until(
@@ -55,7 +54,8 @@ async def test_its_figures_show_what_it_does_and_what_its_fleets_lack(
     assert _sum(operator, "voicefleet_operator_queue_seconds_count") > 0
     assert _sum(operator, "voicefleet_operator_api_requests_total", method="PATCH") > 0
     await voice.until(
-        lambda: _sum(operator, "voicefleet_operator_scaling_decisions_total", kind="RelayPool") > 0, "its decisions"
+        lambda: _sum(operator, "voicefleet_operator_scaling_decisions_total", kind="RelayPool") > decided,
+        "its decisions",
     )
     broken = {"namespace": voice.name, "name": "edge", "type": "Ready"}
     names = [name for name, labels in _figures(operator) if labels >= frozenset(broken.items())]

@@ -1,18 +1,16 @@
 """The operator runs with its generated roles in every test of this tier; here, that it uses all that they allow."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest_asyncio
 import yaml
 
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.objects import Namespace
-from tests.support.kubernetes.operator_process import ROLES, OperatorProcess, operator_process
+from tests.support.kubernetes.operator_process import ROLES
 from voicefleet_operator.kube.endpoints import OWNED, POD_MONITOR, Endpoint
 
-ACCOUNT = "permissions"
+ACCOUNT = "operator"
 Use = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
 
@@ -24,36 +22,6 @@ NOT_SEEN: dict[Use, str] = {
     },
 }
 """What the audit log cannot show, with the reason why it is needed all the same."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def operator(plane: ControlPlane) -> AsyncIterator[OperatorProcess]:
-    """An operator in a cluster that has Prometheus' kinds."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    plane.apply(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {
-                "name": "podmonitors.monitoring.coreos.com",
-                "annotations": {"api-approved.kubernetes.io": "unapproved, a stand-in of the tests"},
-            },
-            "spec": {
-                "group": "monitoring.coreos.com",
-                "scope": "Namespaced",
-                "names": {"kind": "PodMonitor", "plural": "podmonitors", "singular": "podmonitor"},
-                "versions": [version],
-            },
-        }
-    )
-    waited = plane.kubectl(
-        "wait", "--for=condition=Established", "--timeout=60s", "crd/podmonitors.monitoring.coreos.com"
-    )
-    assert waited.returncode == 0, waited.stderr
-    async with operator_process(plane, ACCOUNT) as running:
-        await running.says("leads as")
-        yield running
 
 
 async def test_the_role_allows_what_the_operator_uses_and_nothing_else(voice: Namespace) -> None:
@@ -124,7 +92,7 @@ def _left_by_an_earlier_version(endpoint: Endpoint, namespace: str, owner: dict[
     }
 
 
-def _asked(plane: ControlPlane) -> tuple[set[Use], set[str]]:
+def _asked(plane: ApiServer) -> tuple[set[Use], set[str]]:
     """What the operator asked for and got, and what it was refused."""
     used, refused = set(), set()
     for line in plane.audit_log.read_text().splitlines():

@@ -6,7 +6,7 @@ import json
 from functools import partial
 from random import Random
 
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.objects import Namespace
 from tests.support.kubernetes.operator_process import operator_process
 from voicefleet.wire.keyring import KeyRing
@@ -28,14 +28,14 @@ async def test_three_objects_become_a_fleet(voice: Namespace) -> None:
     relay = (voice.get("deploy/edge-relay") or {})["spec"]["template"]["spec"]["containers"][0]
     assert {each["hostPort"] for each in relay["ports"] if "hostPort" in each} == {port}
     addresses = (voice.get("cm/edge-relay-addresses") or {})["data"]
-    assert json.loads(addresses["node-1.yaml"]) == {"publicAddresses": ["198.51.100.1"]}
+    assert json.loads(addresses["node-1.yaml"]) == {"publicAddresses": ["127.198.51.1"]}
     for target in ("vf/demo", "rp/edge", "ts/main"):
         assert voice.condition(target, "Ready")[0] == "False"
     await voice.run_pods()
     for target in ("vf/demo", "rp/edge", "ts/main"):
         await voice.until(partial(voice.is_ready, target), f"{target} is ready")
     shown = voice.kubectl("get", "rp")
-    assert f"198.51.100.1:{port}" in shown and "True" in shown
+    assert f"127.198.51.1:{port}" in shown and "True" in shown
     events = voice.kubectl("get", "events")
     assert "RelaysReady" in events and "TransceiversReady" in events
 
@@ -218,13 +218,13 @@ async def test_a_fleet_that_is_as_it_should_be_is_not_written_to(voice: Namespac
 
 
 async def test_a_port_that_only_the_api_server_knows_to_be_taken_is_given_up_for_another(
-    plane: ControlPlane, namespace: str
+    apart: ApiServer, namespace_apart: str
 ) -> None:
     """As one is in a namespace that the operator may not see, or whose request was cut off half way."""
-    foreign = Namespace(plane, "default")
-    async with operator_process(plane, "scoped", [namespace]) as scoped:
+    foreign = Namespace(apart, "default")
+    async with operator_process(apart, "scoped", [namespace_apart]) as scoped:
         await scoped.says("leads as")
-        voice = Namespace(plane, namespace)
+        voice = Namespace(apart, namespace_apart)
         voice.apply("VoiceFleet", "demo", {"ports": {"range": {"from": 32110, "to": 32111}}})
         terms = Terms(32110, 32111, quarantine=600.0)
         first = plan([], [Want("edge", NODES, None)], [], {}, terms, 0.0, Random(0)).leases[0].port

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.bad_resources import CHANGED, GOOD, REFUSED, document, merged
-from tests.support.kubernetes.control_plane import ControlPlane
 
 
 def test_the_table_has_sixty_rows_and_more() -> None:
@@ -15,9 +15,7 @@ def test_the_table_has_sixty_rows_and_more() -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "field", "words"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
-def test_a_bad_resource_is_refused(
-    plane: ControlPlane, kind: str, change: dict[str, Any], field: str, words: str
-) -> None:
+def test_a_bad_resource_is_refused(plane: ApiServer, kind: str, change: dict[str, Any], field: str, words: str) -> None:
     text = document(kind, merged(GOOD[kind], change))
     ran = plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text)
     assert ran.returncode != 0, "it was accepted"
@@ -28,7 +26,7 @@ def test_a_bad_resource_is_refused(
     ("kind", "change", "field", "words"), [row[1:] for row in CHANGED], ids=[r[0] for r in CHANGED]
 )
 def test_what_cannot_change_is_kept(
-    plane: ControlPlane, namespace: str, kind: str, change: dict[str, Any], field: str, words: str
+    plane: ApiServer, namespace: str, kind: str, change: dict[str, Any], field: str, words: str
 ) -> None:
     apply = ("apply", "-n", namespace, "-f", "-")
     good = plane.kubectl(*apply, stdin=document(kind, GOOD[kind], "good"))
@@ -40,7 +38,7 @@ def test_what_cannot_change_is_kept(
 
 @pytest.mark.parametrize("kind", GOOD)
 @pytest.mark.parametrize("name", ["1st", "a" * 41, "dotted.name"])
-def test_a_name_that_no_service_could_have_is_refused(plane: ControlPlane, kind: str, name: str) -> None:
+def test_a_name_that_no_service_could_have_is_refused(plane: ApiServer, kind: str, name: str) -> None:
     ran = plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=document(kind, GOOD[kind], name))
     if kind == "ScalingPolicy":  # nothing is named after it
         assert ran.returncode == 0, ran.stderr

@@ -108,7 +108,10 @@ def run(tier: Tier, request: Request) -> Outcome:
     print(f"=== {tier.name}: {tier.purpose}", flush=True)
     if tier.runner is Runner.FUZZER:
         return _fuzz(tier, request.fuzz_seconds, request.further if request.tiers == (tier,) else ())
-    return _pytest(tier, request.further)
+    together = _pytest(tier, tier.name, request.further)
+    for folder in tier.alone:
+        together = _and(together, _pytest(tier, f"{tier.name}/{folder}", request.further))
+    return together
 
 
 def has_tests(tier: Tier) -> bool:
@@ -146,25 +149,50 @@ def _counts(passed: int, failed: int, skipped: int) -> str:
     return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
 
 
-def _pytest(tier: Tier, arguments: Sequence[str]) -> Outcome:
-    report = REPORTS / f"{tier.name}.xml"
+def _and(one: Outcome, other: Outcome) -> Outcome:
+    """Two parts of a tier as one."""
+    return Outcome(
+        one.tier,
+        one.passed + other.passed,
+        one.failed + other.failed,
+        one.skipped + other.skipped,
+        one.seconds + other.seconds,
+        one.left_out + other.left_out,
+    )
+
+
+def _pytest(tier: Tier, part: str, arguments: Sequence[str]) -> Outcome:
+    """Run a tier's folder without those that are to run alone, or one of these."""
+    report = REPORTS / f"{part.replace('/', '-')}.xml"
     report.unlink(missing_ok=True)
     report.parent.mkdir(parents=True, exist_ok=True)
-    cores = len(os.sched_getaffinity(0))
-    spread = ("-n", str(cores), "--dist", "worksteal") if tier.runner is Runner.EACH_CORE else ()
+    whole = part == tier.name
     command = (
         sys.executable,
         "-m",
         "pytest",
-        str(TESTS / tier.name),
+        str(TESTS / part),
         "-q",
-        *spread,
+        *(_spread(tier.runner) if whole else ()),
+        *(f"--ignore={TESTS / part / folder}" for folder in tier.alone if whole),
         f"--junitxml={report}",
         *arguments,
     )
     start = time.monotonic()
     status = subprocess.run(command, check=False).returncode
-    return _read(tier, report, status, time.monotonic() - start)
+    outcome = _read(tier, report, status, time.monotonic() - start)
+    if tier.alone:
+        print(f"--- {part}: {outcome.seconds:.0f} s", flush=True)
+    return outcome
+
+
+def _spread(runner: Runner) -> tuple[str, ...]:
+    cores = len(os.sched_getaffinity(0))
+    if runner is Runner.EACH_CORE:
+        return ("-n", str(cores), "--dist", "worksteal")
+    if runner is Runner.WAITING:
+        return ("-n", str(2 * cores), "--dist", "loadgroup")
+    return ()
 
 
 def _read(tier: Tier, report: Path, status: int, seconds: float) -> Outcome:

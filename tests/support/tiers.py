@@ -31,6 +31,8 @@ class Runner(Enum):
     """pytest, one worker a core."""
     ALONE = auto()
     """pytest, one test at a time: they share the machine's browser, cluster or time."""
+    WAITING = auto()
+    """pytest, two workers a core: its tests mostly wait for what they have in common."""
     FUZZER = auto()
     """`python -m tests.fuzz`, by the target and for a time."""
 
@@ -45,6 +47,8 @@ class Tier:
     timeout: float
     needs: tuple[Part, ...] = ()
     uses: tuple[Part, ...] = ()
+    alone: tuple[str, ...] = ()
+    """Folders in it whose tests run after the others, one at a time."""
 
 
 REDIS: Final = Part(
@@ -85,7 +89,16 @@ CHROMIUM: Final = Part(
 CONTAINERS: Final = Part(
     "containers",
     "a Kubernetes node in network namespaces, and the image",
-    ("containerd", "runc", "containernetworking-plugins", "iproute2", "nftables", "debootstrap", "curl"),
+    (
+        "containerd",
+        "runc",
+        "containernetworking-plugins",
+        "iproute2",
+        "nftables",
+        "debootstrap",
+        "curl",
+        "geoip-database",
+    ),
     commands=("containerd", "runc", "ip", "nft", "debootstrap", "curl"),
     namespaces=True,
 )
@@ -114,10 +127,11 @@ TIERS: Final = (
     Tier(
         "cluster",
         "the operator in a real Kubernetes",
-        Runner.ALONE,
+        Runner.WAITING,
         1200,
         needs=(ETCD, GO),
         uses=(CONTAINERS, REDIS, CHROMIUM),
+        alone=("pods",),
     ),
     Tier("chaos", "parts die while calls go on", Runner.ALONE, 1200, needs=(NETWORKS, REDIS), uses=(SPEECH, CHROMIUM)),
     Tier("fuzz", "hostile bytes into every decoder", Runner.FUZZER, 0, needs=(ATHERIS,)),

@@ -47,7 +47,7 @@ IN_NAMESPACES: Final = (
     Grant((*OWNED.values(), POD_MONITOR), _MADE),
     Grant((SECRET,), (*_SEEN, "get", "create", "update")),
     Grant((POD,), (*_SEEN, "patch", "delete")),
-    Grant((AUTOSCALER,), ("list",)),
+    Grant((AUTOSCALER,), _SEEN),
     Grant((EVENT,), ("create",)),
 )
 """In every namespace that the operator is responsible for."""

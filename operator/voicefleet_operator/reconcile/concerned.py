@@ -24,6 +24,12 @@ def concerned(store: Store, document: Document, before: Document | None, gone: b
     elif kind == "Node":
         if before is None or before["status"] != document["status"] or _labels(before) != _labels(document):
             yield from map(key_of, store.all("RelayPool"))
+    elif kind == "HorizontalPodAutoscaler":
+        # Their statuses change all the time, and nobody reads those.
+        targets = {_scaled(each) for each in (document, before) if each is not None}
+        if gone or before is None or len(targets) > 1:
+            for target in sorted(targets):
+                yield from _policies_of(store, namespace, target)
     elif kind == "Pod":
         labels = _labels(document)
         if pool := labels.get(Label.POOL):
@@ -51,9 +57,7 @@ def _readers(store: Store, document: Document, before: Document | None) -> Itera
                 if each["spec"]["targetRef"] == document["spec"]["targetRef"]:
                     yield key_of(each)
     elif kind in _PARTS:
-        for each in store.all("ScalingPolicy", namespace):
-            if each["spec"]["targetRef"] == {"kind": kind, "name": name}:
-                yield key_of(each)
+        yield from _policies_of(store, namespace, (kind, name))
         if before is None or _read_by_fleet(before) != _read_by_fleet(document):
             fleet = document.get("spec", {}).get("fleetRef", "")
             yield "VoiceFleet", namespace, fleet
@@ -62,6 +66,17 @@ def _readers(store: Store, document: Document, before: Document | None) -> Itera
                 for each in store.all("TransceiverShard", namespace):
                     if each.get("spec", {}).get("fleetRef") == fleet:
                         yield key_of(each)
+
+
+def _policies_of(store: Store, namespace: str, target: tuple[str, str]) -> Iterator[Key]:
+    for each in store.all("ScalingPolicy", namespace):
+        if (each["spec"]["targetRef"]["kind"], each["spec"]["targetRef"]["name"]) == target:
+            yield key_of(each)
+
+
+def _scaled(autoscaler: Document) -> tuple[str, str]:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return target["kind"], target["name"]
 
 
 def _written_by_hand(document: Document) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from typing import Final
 from voicefleet_operator.api.conditions import Condition, ConditionType, condition, moment, timestamp
 from voicefleet_operator.api.scaling_policy import Recommendation
 from voicefleet_operator.kube.endpoints import AUTOSCALER, CUSTOM
-from voicefleet_operator.kube.errors import KubernetesError
 from voicefleet_operator.model.cron import Cron, CronError
 from voicefleet_operator.model.resources import Policy, Pool, Shard
 from voicefleet_operator.model.scaling import Decision, Figures, History, Point, decide
@@ -16,8 +15,6 @@ from voicefleet_operator.reconcile.statuses import write_status
 
 LOOK: Final = 5.0
 """Seconds between two decisions: a burst is answered within two of them."""
-AUTOSCALER_LOOK: Final = 60.0
-"""Seconds for which the list of foreign autoscalers is believed."""
 
 
 async def reconcile_policy(context: Context, policy: Policy) -> Again | None:
@@ -25,10 +22,10 @@ async def reconcile_policy(context: Context, policy: Policy) -> Again | None:
     if policy.deleting:
         return None
     target = _target(context, policy)
-    obstacle = await _obstacle(context, policy, target)
+    obstacle = _obstacle(context, policy, target)
     if obstacle is not None:
         await write_status(context, policy, [_ready(obstacle), obstacle], reason=obstacle.message)
-        return Again(AUTOSCALER_LOOK)
+        return None  # whatever ends it is seen: the target, other policies, autoscalers, this one
     assert target is not None
     now = context.clock()
     current = target.spec.replicas
@@ -62,7 +59,7 @@ def _target(context: Context, policy: Policy) -> Pool | Shard | None:
     return None if found is None or found.deleting else found
 
 
-async def _obstacle(context: Context, policy: Policy, target: Pool | Shard | None) -> Condition | None:
+def _obstacle(context: Context, policy: Policy, target: Pool | Shard | None) -> Condition | None:
     """Why nothing can be decided, if so."""
     ref = policy.spec.target_ref
     if target is None:
@@ -86,29 +83,21 @@ async def _obstacle(context: Context, policy: Policy, target: Pool | Shard | Non
             Cron.parse(schedule.cron, schedule.time_zone)
         except CronError as error:
             return condition(ConditionType.ABLE_TO_SCALE, False, "InvalidSchedule", str(error))
-    autoscaler = await _autoscaler(context, policy)
+    autoscaler = _autoscaler(context, policy)
     if autoscaler:
         message = f"the HorizontalPodAutoscaler {autoscaler} scales the same target; remove it, or this policy"
         return condition(ConditionType.ABLE_TO_SCALE, False, "ConflictingAutoscaler", message)
     return None
 
 
-async def _autoscaler(context: Context, policy: Policy) -> str:
-    """A foreign autoscaler of the same target. They are not watched: the list is read once in a while."""
-    now = context.clock()
-    read_at, targets = context.autoscalers.get(policy.namespace, (0.0, {}))
-    if now - read_at > AUTOSCALER_LOOK:
-        try:
-            listed = await context.cluster.list(AUTOSCALER, policy.namespace)
-        except KubernetesError:
-            listed = []
-        targets = {
-            (each["spec"]["scaleTargetRef"]["kind"], each["spec"]["scaleTargetRef"]["name"]): each["metadata"]["name"]
-            for each in listed
-        }
-        context.autoscalers[policy.namespace] = (now, targets)
+def _autoscaler(context: Context, policy: Policy) -> str:
+    """A foreign autoscaler of the same target."""
     ref = policy.spec.target_ref
-    return targets.get((ref.kind, ref.name), "")
+    for each in context.store.all(AUTOSCALER.kind, policy.namespace):
+        scaled = each["spec"]["scaleTargetRef"]
+        if (scaled["kind"], scaled["name"]) == (ref.kind, ref.name):
+            return str(each["metadata"]["name"])
+    return ""
 
 
 async def _figures(context: Context, policy: Policy, target: Pool | Shard, now: float) -> Figures | None:

@@ -105,4 +105,7 @@ def _lean(document: Document) -> Document:
     elif document["kind"] == "Node":
         lean["spec"] = {}
         lean["status"] = {"addresses": document.get("status", {}).get("addresses", [])}
+    elif document["kind"] == "HorizontalPodAutoscaler":
+        lean["spec"] = {"scaleTargetRef": document["spec"]["scaleTargetRef"]}
+        lean["status"] = {}
     return lean

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from voicefleet_operator.kube.endpoints import CUSTOM, NODE, OWNED, POD, POD_MONITOR, SECRET, Endpoint
+from voicefleet_operator.kube.endpoints import AUTOSCALER, CUSTOM, NODE, OWNED, POD, POD_MONITOR, SECRET, Endpoint
 from voicefleet_operator.model.manifest import MANAGED_BY, MANAGER
 from voicefleet_operator.model.resources import Installation
 
@@ -26,4 +26,5 @@ def watched(here: Installation) -> tuple[Watched, ...]:
         *(Watched(each, _OURS) for each in made),
         Watched(POD, "voicefleet.dev/fleet"),
         Watched(NODE),
+        Watched(AUTOSCALER),
     )

@@ -5,25 +5,20 @@ lives in a temporary directory, and is gone when the context ends, also when the
 """
 
 import asyncio
-import json
-import os
 import secrets
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
-from urllib.error import URLError
+from typing import Final
 
-import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.support.kubernetes.api_server import ApiServer
 from tests.support.kubernetes.programs import Programs
 
 START_SECONDS: Final = 90.0
@@ -53,55 +48,23 @@ rules:
 """
 
 
-class ControlPlane:
-    """The processes, and how to reach them; each can be killed and started again at its address."""
+class ControlPlane(ApiServer):
+    """The processes; each can be killed and started again at its address."""
 
     def __init__(self, programs: Programs, folder: Path) -> None:
-        self.programs = programs
-        self.folder = folder
-        self.port = free_port()
+        super().__init__(programs, folder, free_port(), secrets.token_hex(16))
         self._etcd_port, self._peer_port = free_port(), free_port()
-        self.token = secrets.token_hex(16)
-        """The administrator's."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (folder / "sa.key").write_bytes(pem)
         (folder / "tokens.csv").write_text(f'{self.token},tester,tester,"system:masters"\n')
         (folder / "audit.yaml").write_text(_AUDIT)
-        self.kubeconfig = self.make_kubeconfig("admin", self.token)
-
-    @property
-    def audit_log(self) -> Path:
-        """What service accounts asked of the API server, one event a line."""
-        return self.folder / "audit.log"
 
     @property
     def processes(self) -> dict[str, int]:
         """The process ids, by the programs' names."""
         return {name: process.pid for name, process in self._processes.items()}
-
-    @property
-    def url(self) -> str:
-        """Where the API server listens."""
-        return f"https://127.0.0.1:{self.port}"
-
-    def make_kubeconfig(self, name: str, token: str, namespace: str = "default") -> Path:
-        """A kubeconfig file for whoever has this token."""
-        cluster = {"server": self.url, "insecure-skip-tls-verify": True}
-        context = {"cluster": "test", "user": name, "namespace": namespace}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": name, "user": {"token": token}}],
-            "contexts": [{"name": "test", "context": context}],
-            "current-context": "test",
-        }
-        path = self.folder / f"{name}.kubeconfig"
-        path.write_text(yaml.safe_dump(document))
-        path.chmod(0o600)
-        return path
 
     async def start(self) -> None:
         """Start what does not run, and wait until it answers."""
@@ -134,7 +97,7 @@ class ControlPlane:
             "--profiling=false",
         )
         async with asyncio.timeout(START_SECONDS):
-            while not await asyncio.to_thread(self._ready):
+            while not await asyncio.to_thread(self.ready):
                 self._must_run("kube-apiserver")
                 await asyncio.sleep(0.05)
 
@@ -162,23 +125,6 @@ class ControlPlane:
         """End everything."""
         for name in reversed(tuple(self._processes)):
             await self._end(name, signal.SIGKILL)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as the administrator; the caller looks at how it went."""
-        command = (str(self.programs.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
-        environment = os.environ | {"HOME": str(self.folder)}
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=120, env=environment, check=False
-        )
-
-    def apply(self, *documents: dict[str, Any]) -> None:
-        """`kubectl apply`; anything that is refused fails the test."""
-        ran = self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, documents)))
-        assert ran.returncode == 0, ran.stderr
-
-    def log(self, name: str) -> Path:
-        """What one of the processes said."""
-        return self.folder / f"{name}.log"
 
     def _start_etcd(self) -> None:
         client = f"http://127.0.0.1:{self._etcd_port}"
@@ -210,16 +156,6 @@ class ControlPlane:
         if process is not None:
             process.send_signal(number)
             await asyncio.to_thread(process.wait, 60)
-
-    def _ready(self) -> bool:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"})
-        try:
-            with urllib.request.urlopen(request, timeout=2, context=context) as answer:
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.kubernetes.control_plane import ControlPlane
+from tests.support.kubernetes.api_server import ApiServer
 
 Document = dict[str, Any]
 DEADLINE = 90.0
@@ -14,7 +14,7 @@ DEADLINE = 90.0
 class Namespace:
     """One namespace."""
 
-    def __init__(self, plane: ControlPlane, name: str) -> None:
+    def __init__(self, plane: ApiServer, name: str) -> None:
         self.plane = plane
         self.name = name
 
@@ -42,14 +42,11 @@ class Namespace:
 
     def get(self, target: str) -> Document | None:
         """An object such as `deploy/demo-signaling`, or nothing."""
-        ran = self.plane.kubectl("-n", self.name, "get", target, "-o", "json", "--ignore-not-found")
-        assert ran.returncode == 0, ran.stderr
-        return json.loads(ran.stdout) if ran.stdout.strip() else None
+        return self.plane.one(self.name, target)
 
     def all(self, kinds: str) -> list[Document]:
         """All objects of these kinds."""
-        items: list[Document] = json.loads(self.kubectl("get", kinds, "-o", "json"))["items"]
-        return items
+        return self.plane.every(self.name, kinds)
 
     def condition(self, target: str, kind: str) -> tuple[str, str, str]:
         """Status, reason and message of a condition, or three times nothing."""
@@ -72,7 +69,7 @@ class Namespace:
         """As a scheduler and kubelets would: all pods that Deployments want start and are ready."""
         await self.until(self.run_new_pods, "all pods are ready")
 
-    def run_pod(self, name: str, address: str = "10.244.0.9") -> None:
+    def run_pod(self, name: str, address: str = "127.244.0.9") -> None:
         """One pod starts at this address and is ready."""
         conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T00:00:00Z"}]
         self.set_status(

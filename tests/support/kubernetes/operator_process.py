@@ -13,26 +13,45 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.facts import eventually
-from tests.support.kubernetes.control_plane import ControlPlane, free_port
+from tests.support.kubernetes.api_server import ApiServer
+from tests.support.kubernetes.control_plane import free_port
 
 START_SECONDS = 120.0
 PROJECT = Path(__file__).parents[3]
 ROLES = PROJECT / "rbac"
 
 
-class OperatorProcess:
+class Operator:
+    """One operator, whoever started it: what it says and answers."""
+
+    def __init__(self, log: Path, health: str) -> None:
+        self.log, self.health = log, health
+
+    async def says(self, words: str) -> None:
+        """Wait until it has logged this."""
+        await eventually(lambda: words in self.log.read_text(), f"the operator says {words}", START_SECONDS)
+
+    def asked(self, path: str) -> tuple[int, str]:
+        """What it answers to a kubelet or to Prometheus."""
+        try:
+            with urllib.request.urlopen(f"http://{self.health}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+class OperatorProcess(Operator):
     """One operator, responsible for some namespaces or for all; it may do what its roles allow, and nothing else."""
 
     def __init__(
         self,
-        plane: ControlPlane,
+        plane: ApiServer,
         name: str,
         namespaces: Sequence[str] = (),
         lease: str = "",
         module: str = "voicefleet_operator",
     ) -> None:
-        self.log = plane.log(name)
-        self.health = f"127.0.0.1:{free_port()}"
+        super().__init__(plane.log(name), f"127.0.0.1:{free_port()}")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("VOICEFLEET_")}
         environment |= {
             "KUBECONFIG": str(allowed(plane, name, namespaces)),
@@ -57,18 +76,6 @@ class OperatorProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    async def says(self, words: str) -> None:
-        """Wait until it has logged this."""
-        await eventually(lambda: words in self.log.read_text(), f"the operator says {words}", START_SECONDS)
-
-    def asked(self, path: str) -> tuple[int, str]:
-        """What it answers to a kubelet or to Prometheus."""
-        try:
-            with urllib.request.urlopen(f"http://{self.health}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
     def send(self, number: signal.Signals) -> None:
         """Send a signal and go on."""
         self._process.send_signal(number)
@@ -80,7 +87,7 @@ class OperatorProcess:
         return await asyncio.to_thread(self._process.wait, 60)
 
 
-def allowed(plane: ControlPlane, name: str, namespaces: Sequence[str] = ()) -> Path:
+def allowed(plane: ApiServer, name: str, namespaces: Sequence[str] = ()) -> Path:
     """A kubeconfig of an account with the operator's generated roles, bound as an installation of that scope does."""
     home = "default"
     plane.apply(_account(name, home))
@@ -119,7 +126,7 @@ def _binding(kind: str, account: str, home: str, role_kind: str, role: str, name
 
 @asynccontextmanager
 async def operator_process(
-    plane: ControlPlane,
+    plane: ApiServer,
     name: str = "operator",
     namespaces: Sequence[str] = (),
     lease: str = "",

@@ -72,3 +72,16 @@ def test_a_node_concerns_pools_when_its_addresses_or_labels_change_and_not_with_
     pools = {_KEYS["pool"], ("RelayPool", "voice", "elsewhere")}
     assert _concerned(node, None) == _concerned(moved, node) == pools
     assert not _concerned(beat, node)
+
+
+def test_an_autoscaler_of_somebody_else_concerns_the_policies_of_its_target_and_its_status_nobody() -> None:
+    """They are what says that two scale one thing."""
+    theirs = _object(
+        "HorizontalPodAutoscaler", "theirs", {"scaleTargetRef": {"kind": "TransceiverShard", "name": "main"}}
+    )
+    elsewhere = _object("HorizontalPodAutoscaler", "theirs", {"scaleTargetRef": {"kind": "Deployment", "name": "main"}})
+    assert _concerned(theirs, None) == {_KEYS["policy"]}
+    assert _concerned(theirs, None, gone=True) == {_KEYS["policy"]}
+    assert _concerned(elsewhere, theirs) == {_KEYS["policy"]}
+    assert _concerned(_with(theirs, currentReplicas=2), theirs) == set()
+    assert _concerned(elsewhere, None) == set()
