@@ -57,8 +57,10 @@ def _fields(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, str, st
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
         where = f"{path}.{name}"
-        text = " ".join(str(field.get("description", "")).split()).replace("|", "\\|")
-        yield where, _type(field), "**required**" if name in required else _default(field), text
+        default = _default(field)
+        told = f" Default: {default.strip('`')}."  # has a column of its own here
+        text = " ".join(str(field.get("description", "")).split()).removesuffix(told).replace("|", "\\|")
+        yield where, _type(field), "**required**" if name in required else default, text
         nested = field.get("items", field)
         yield from _fields(where + ("[]" if "items" in field else ""), nested)
 

@@ -68,6 +68,7 @@ def _whole(kind: Kind) -> dict[str, Any]:
         spec["default"] = {}
     # A status is written by the operator alone and may be partial while it is: nothing of it is filled in or demanded.
     _without_defaults(status)
+    _tell_defaults(spec)
     document: dict[str, Any] = {
         "type": "object",
         "description": kind.purpose,
@@ -95,6 +96,17 @@ def _without_defaults(document: Any) -> None:
         document.pop("default", None)
         for value in document.values():
             _without_defaults(value)
+
+
+def _tell_defaults(document: dict[str, Any]) -> None:
+    """In the description as well: kubectl explain shows no other part of the schema that would say it."""
+    for each in document.get("properties", {}).values():
+        default = each.get("default")
+        if isinstance(default, bool):
+            default = str(default).lower()
+        if default not in (None, "") and isinstance(default, str | int | float):
+            each["description"] = f"{each['description']} Default: {default}."
+        _tell_defaults(each.get("items", each))
 
 
 class _Plain(yaml.SafeDumper):

@@ -149,7 +149,7 @@ class Geo(Part):
     """How a client's address becomes a place, and which regions may serve it."""
 
     database: Literal["Bundled", "None"] = "Bundled"
-    """The database of places in the image, or none: then only `networks` and load decide."""
+    """The database of countries in the image, or none: then `networks`, measured round trips and load decide."""
     networks: Annotated[tuple[GeoNetwork, ...], Field(max_length=256), KeyedBy(("cidr",))] = ()
     """Places that you know better than the database."""
     allowed_regions: Annotated[tuple[Region, ...], Field(max_length=64), Unique()] = ()
