@@ -25,6 +25,9 @@ from voicefleet.wire.keyring import FleetKey, KeyRing
 
 LENGTH_V1: Final = 24
 """ICE characters of a token for an IPv4 hop."""
+TO_THE_RELAY: Final = 0
+"""The hop port of a token that belongs to no call: the relay itself answers its checks, and keeps nothing of them. Only
+who has the fleet's key can mint one, to see whether a relay is reached."""
 LENGTH_V2: Final = 46
 """ICE characters of a token for an IPv6 hop."""
 _OCTETS_V1: Final = 18

@@ -10,6 +10,7 @@ from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.model.ports import Refusal
 from voicefleet_operator.model.resources import Installation
 from voicefleet_operator.reconcile.measured import Measured
+from voicefleet_operator.reconcile.probes import Probes
 from voicefleet_operator.reconcile.relays import Sample
 from voicefleet_operator.reconcile.store import Document, Key, Store
 
@@ -42,14 +43,14 @@ class Context:
     saw: Callable[[Document], None]
     """An object as the API server answered with it: known at once, and told to those whom it concerns."""
     measured: Measured
+    probes: Probes
+    """Checks of relays that are under way, and what came of them."""
     namespaces: tuple[str, ...] = ()
     """Those that the operator is responsible for; none means all."""
     counted: dict[Key, Counted] = field(default_factory=dict)
     """The last full count of the calls of a shard."""
     carried: dict[Key, tuple[Sample | None, Sample]] = field(default_factory=dict)
     """What the relays of a pool said last, and the time before."""
-    autoscalers: dict[str, tuple[float, dict[tuple[str, str], str]]] = field(default_factory=dict)
-    """What foreign autoscalers scale, by namespace, and when that was read."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)
     """Pools that could get no port, found out when their fleet was reconciled."""
     stuck_ports: dict[int, float] = field(default_factory=dict)
@@ -70,7 +71,8 @@ class Context:
         return self._http
 
     async def close(self) -> None:
-        """End these connections."""
+        """End these connections, and the checks."""
+        self.probes.close()
         if self._http is not None:
             await self._http.close()
 

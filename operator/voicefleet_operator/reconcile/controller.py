@@ -26,6 +26,7 @@ from voicefleet_operator.reconcile.echoes import LATE, LOST, Echoes
 from voicefleet_operator.reconcile.inventory import Inventory
 from voicefleet_operator.reconcile.measured import Measured
 from voicefleet_operator.reconcile.observed import Unreadable, known, resource
+from voicefleet_operator.reconcile.probes import Probes
 from voicefleet_operator.reconcile.relay_pool import reconcile_pool
 from voicefleet_operator.reconcile.scaling_policy import reconcile_policy
 from voicefleet_operator.reconcile.statuses import write_status
@@ -83,6 +84,7 @@ class Controller:
             wake=self.queue.add,
             saw=self._answered,
             measured=measured,
+            probes=Probes(self.queue.add),
             namespaces=namespaces,
         )
         self._measured = measured
@@ -150,6 +152,7 @@ class Controller:
                 return
             document = known
             self.queue.forget(key)
+            self.context.probes.forget(key)
         elif not store.put(document):
             return
         current = store.get(*key) or document

@@ -11,14 +11,17 @@ from voicefleet_operator.model.relay_manifests import Advertised, advertised_add
 from voicefleet_operator.model.relay_rollouts import held
 from voicefleet_operator.model.resources import Fleet, Pool
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
+from voicefleet_operator.reconcile import reach
 from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.looks import COUNT_LOOK, count_look
 from voicefleet_operator.reconcile.observed import pods_of
+from voicefleet_operator.reconcile.probes import SECONDS
 from voicefleet_operator.reconcile.relay_turns import turn
 from voicefleet_operator.reconcile.relays import Sample, ask
 from voicefleet_operator.reconcile.statuses import write_status
+from voicefleet_operator.reconcile.store import Document
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +62,14 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
                 manifests = tuple(held(each) if each["kind"] == pool.spec.workload else each for each in manifests)
             refused = await bring_about(context, pool, manifests)
         stuck = _leave_alone_what_is_stuck(context, pool, port, refused)
-    carried = await _carried(context, pool, health)
+    pods = list(pods_of(context.store, pool.namespace, pool_selector(pool)))
+    carried = await _carried(context, pool, pods, health)
     workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
-    conditions = [*_conditions(context, pool, port, advertised, workload, refused, stuck, waits_for), *state]
+    reached, check_again = reach.look(context, pool, fleet, port, advertised, pods)
+    found = _conditions(context, pool, port, advertised, workload, refused, stuck, waits_for)
+    if found[0].status == "True" and reach.is_first(context, pool):
+        return Again(SECONDS)  # it is Ready with what the first check says, or when that is over
+    conditions = [*found, reached, *state]
     await write_status(
         context,
         pool,
@@ -77,16 +85,18 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
     if refused:
         return Again(10.0)
     if carried is None:
-        return Again(COUNT_LOOK) if waits_for else None
+        later = [each for each in (COUNT_LOOK if waits_for else None, check_again) if each is not None]
+        return Again(min(later)) if later else None
     look = count_look(context, (pool.kind, pool.namespace, pool.name))
-    return Again(look if carried.complete else max(look, SILENT_LOOK))
+    look = look if carried.complete else max(look, SILENT_LOOK)
+    return Again(look if check_again is None else min(look, check_again))
 
 
-async def _carried(context: Context, pool: Pool, health: int) -> Sample | None:
+async def _carried(context: Context, pool: Pool, pods: list[Document], health: int) -> Sample | None:
     """What the pool's running relays carry; nothing while there are none."""
     running = {
         each["metadata"]["name"]: (each["status"]["podIP"], health)
-        for each in pods_of(context.store, pool.namespace, pool_selector(pool))
+        for each in pods
         if each.get("status", {}).get("phase") == "Running" and each["status"].get("podIP")
     }
     key = (pool.kind, pool.namespace, pool.name)
@@ -174,12 +184,6 @@ def _conditions(
     else:
         ports = condition(ConditionType.PORTS_ALLOCATED, False, "Waiting", "the fleet has not leased a port yet")
     addresses = _addresses_condition(pool, advertised)
-    reachable = condition(
-        ConditionType.REACHABLE,
-        None,
-        "NotTried",
-        "no check from outside is made yet; see whether a client connects",
-    )
     parts = {"relays": workload} if port is not None and advertised.known else {}
     progressing, degraded = rollout_conditions(parts)
     if waits_for:
@@ -197,7 +201,7 @@ def _conditions(
         ready = condition(ConditionType.READY, False, "RelaysStarting", message)
     else:
         ready = condition(ConditionType.READY, True, "RelaysReady", f"{workload.ready} relays are ready")
-    return [ready, progressing, degraded, ports, addresses, reachable]
+    return [ready, progressing, degraded, ports, addresses]
 
 
 def _addresses_condition(pool: Pool, advertised: Advertised) -> Condition:

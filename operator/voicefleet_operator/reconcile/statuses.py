@@ -19,6 +19,7 @@ _TOLD: Final = (
     ConditionType.READY,
     ConditionType.PORTS_ALLOCATED,
     ConditionType.ADDRESSES_KNOWN,
+    ConditionType.REACHABLE,
     ConditionType.DEGRADED,
     ConditionType.DRAINING,
     ConditionType.ABLE_TO_SCALE,

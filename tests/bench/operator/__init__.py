@@ -149,7 +149,7 @@ def _resource(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dic
     return {"apiVersion": "voicefleet.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-_ADDRESSES: Final = [{"type": "InternalIP", "address": "10.0.0.1"}]
+_ADDRESSES: Final = [{"type": "InternalIP", "address": "127.10.0.1"}]
 
 
 def _node() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from voicefleet.core.relay.limits import Limits
 from voicefleet.wire import hop, stun
 from voicefleet.wire.hop import Flag, Kind
 from voicefleet.wire.keyring import FleetKey, KeyRing
-from voicefleet.wire.route_token import Route, ice_password, mint
+from voicefleet.wire.route_token import TO_THE_RELAY, Route, ice_password, mint
 
 KEY = FleetKey(1, bytes(range(32)), 0.0, None)
 RING = KeyRing("demo", (KEY,))
@@ -131,6 +131,19 @@ def test_who_cannot_prove_a_token_costs_no_state_and_gets_no_answer(drop: Drop, 
     assert relay.check(token, password=password) == []
     assert relay.core.counters.drops[drop] == 1
     assert len(relay.core.table) == 0 and len(relay.core.peers) == 0
+
+
+def test_a_check_that_belongs_to_no_call_is_answered_by_the_relay_itself_and_leaves_nothing() -> None:
+    """So who has the fleet's key sees whether the relay is reached, though there is no transceiver yet."""
+    relay = Relay()
+    token = relay.token((ONE[0], TO_THE_RELAY))
+    (answer,) = answered(relay.check(token))
+    message = stun.decode(answer)
+    assert message.cls is stun.Class.SUCCESS and message.mapped_address == HOME
+    assert message.integrity_at is not None
+    assert stun.integrity_ok(answer, message.integrity_at, ice_password(token.encode(), KEY))
+    assert len(relay.core.table) == 0 and len(relay.core.peers) == 0
+    assert relay.check(token, password=b"guess") == []
 
 
 def test_a_token_that_points_outside_of_the_hop_networks_is_not_followed_even_if_we_minted_it() -> None:

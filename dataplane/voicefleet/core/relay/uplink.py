@@ -5,7 +5,7 @@ the session map.
 """
 
 from voicefleet.contract import HOP_MTU
-from voicefleet.core.relay.actions import Accelerate, Action, LookUp, ToTransceiver
+from voicefleet.core.relay.actions import Accelerate, Action, LookUp, ToClient, ToTransceiver
 from voicefleet.core.relay.counters import Drop
 from voicefleet.core.relay.flow import Client, Flow, FlowState, Via
 from voicefleet.core.relay.knowledge import NOTHING, Knowledge
@@ -14,8 +14,8 @@ from voicefleet.wire import hop
 from voicefleet.wire.demux import FIRST_OCTET, PacketKind
 from voicefleet.wire.errors import WireError
 from voicefleet.wire.hop import Flag
-from voicefleet.wire.route_token import Route
-from voicefleet.wire.stun import BINDING, Class, peek
+from voicefleet.wire.route_token import TO_THE_RELAY, Route
+from voicefleet.wire.stun import BINDING, Class, binding_success, peek
 
 MAX_PAYLOAD = HOP_MTU - hop.HEADER
 """Longest packet of a client that fits the hop in one piece."""
@@ -106,6 +106,11 @@ class Uplink:
         self._known.counters.tokens_opened += 1
         self._known.counters.checks_verified += 1
         token, route, transaction = verified
+        if route.port == TO_THE_RELAY:
+            password = self._known.gate.password(token)
+            if password is None:
+                return self._known.drop(Drop.TOKEN_UNKNOWN_KEY)
+            return [ToClient(via, client, binding_success(transaction, client[:2], password))]
         actions: list[Action] = []
         found = self._flow_for(client, via, token, route, now, actions)
         if isinstance(found, Drop):
