@@ -47,6 +47,15 @@ POD_MONITORS = {
 }
 
 
+LONGEST = ("test_command_line", "test_killed_at_every_step", "test_reachable", "test_monitoring", "test_leadership")
+"""Modules whose tests wait for most of a minute: begun first, they end while the others run."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def built() -> Programs:
     """Kubernetes' programs."""
