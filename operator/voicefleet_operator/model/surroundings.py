@@ -11,8 +11,8 @@ from voicefleet_operator.model.resources import Resource
 def account(owner: Resource[Any, Any], name: str, labels: Mapping[str, str]) -> Manifest:
     """A ServiceAccount of its own, which may do nothing: the services never speak to the API server.
 
-    Each pool and shard has one, though a fleet's could share: clusters grant host ports and capabilities by it, and only
-    those that need them should get them.
+    Each pool and shard has one, though a fleet's could share: clusters grant host ports and capabilities by it, and
+    only those that need them should get them.
     """
     return {
         "apiVersion": "v1",
