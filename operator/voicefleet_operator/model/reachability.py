@@ -38,18 +38,16 @@ class Round:
     """Rounds in a row in which some address was silent, with this one."""
 
 
-def reachable(before: Condition | None, proven: bool, found: Round | None) -> Condition:
-    """The condition; `proven` is whether all these addresses have answered before."""
+def reachable(before: Condition | None, found: Round | None) -> Condition:
+    """The condition; `before` is what it was, if that was about these addresses."""
     if found is None or not (found.answered or found.silent):
-        if before is not None and proven:
-            return before
-        return condition(ConditionType.REACHABLE, None, "NotTried", "no relay is ready to be checked yet")
+        return before or condition(ConditionType.REACHABLE, None, "NotTried", "no relay is ready to be checked yet")
     if not found.silent:
         return condition(ConditionType.REACHABLE, True, "Answered", f"relays answer at {_named(found.answered)}")
-    if before is not None and proven and before.status == "True" and found.missed < ROUNDS:
+    if before is not None and before.status == "True" and found.missed < ROUNDS:
         return before
     silent = _named(found.silent)
-    if proven:
+    if before is not None and before.status != "Unknown":  # they have answered once, so the network lets them
         who = "they answer inside the cluster" if found.inside else "nor do they inside the cluster"
         mend = (
             "see the firewall or security group in front of it, and that the address is still theirs"

@@ -25,21 +25,22 @@ def look(
 ) -> tuple[Condition, float | None]:
     """The condition by what is known now, and seconds until there is more; None while there is nothing to check."""
     key = (pool.kind, pool.namespace, pool.name)
-    before = next((each for each in pool.status.conditions if each.type == ConditionType.REACHABLE), None)
+    before = _before(pool, port, advertised)
     running = [each for each in pods if _is_ready(each)]
-    secret = context.store.get("Secret", fleet.namespace, keys_name(fleet.name))
-    proven = _proven(before, pool, port, advertised)
-    if port is None or not running or not advertised.known or secret is None:
+    ring = _ring(context.store.get("Secret", fleet.namespace, keys_name(fleet.name)))
+    if port is None or not running or not advertised.known or ring is None:
         context.probes.forget(key)
-        return reachable(before, proven, None), None
+        return reachable(before, None), None
+    targets = _targets(port, advertised, running)
     found = context.probes.last(key)
+    if found is not None and found.answered | found.silent != {each.text for each in targets if not each.inside}:
+        context.probes.forget(key)  # clients are told something else now
+        found = None
     wait = 0.0 if found is None else next_round(before, found) - context.probes.age(key)
     if wait <= 0 and not context.probes.running(key):
-        ring = KeyRing.parse(base64.b64decode((secret.get("data") or {}).get("keyring.json", "")))
         network = next((each for each in fleet.spec.hop_networks if ":" not in each), fleet.spec.hop_networks[0])
-        targets = _targets(port, advertised, running)
         context.probes.begin(key, targets, ring, context.clock(), str(ip_network(network)))
-    return reachable(before, proven, found), wait if wait > 0 else SECONDS
+    return reachable(before, found), wait if wait > 0 else SECONDS
 
 
 def is_first(context: Context, pool: Pool) -> bool:
@@ -49,11 +50,18 @@ def is_first(context: Context, pool: Pool) -> bool:
     return not known and context.probes.running(key) and context.probes.last(key) is None
 
 
-def _proven(before: Condition | None, pool: Pool, port: int | None, advertised: Advertised) -> bool:
-    """Whether these very addresses have answered once, so that silence means something."""
-    if before is None or before.status == "Unknown" or port is None:
-        return False
-    return set(advertised.first(port)) <= set(pool.status.addresses)
+def _before(pool: Pool, port: int | None, advertised: Advertised) -> Condition | None:
+    """The condition as it was, if it was about these addresses: what others did says nothing of them."""
+    if port is None or not set(advertised.first(port)) <= set(pool.status.addresses):
+        return None
+    return next((each for each in pool.status.conditions if each.type == ConditionType.REACHABLE), None)
+
+
+def _ring(secret: Document | None) -> KeyRing | None:
+    try:
+        return None if secret is None else KeyRing.parse(base64.b64decode((secret.get("data") or {})["keyring.json"]))
+    except (KeyError, ValueError):
+        return None  # said of the fleet, whose Secret it is
 
 
 def _targets(port: int, advertised: Advertised, running: list[Document]) -> list[Target]:

@@ -38,14 +38,14 @@ def _was(status: bool | None, reason: str = "Answered") -> Condition:
 
 
 def test_one_answer_proves_it() -> None:
-    found = reachable(None, False, WELL)
+    found = reachable(None, WELL)
     assert (found.status, found.reason) == ("True", "Answered") and HERE in found.message
 
 
 def test_silence_where_nothing_ever_answered_is_not_known_to_be_a_fault() -> None:
     """Many networks let no pod call its own cluster's public addresses."""
     for missed in (1, ROUNDS, 99):
-        found = reachable(_was(None, "NotTried"), False, _silent(missed))
+        found = reachable(_was(None, "NotTried"), _silent(missed))
         assert (found.status, found.reason) == ("Unknown", "NoAnswerFromInside")
         assert "voicefleet doctor" in found.message and "firewall" in found.message
         assert next_round(found, _silent(missed)) == WHILE_SILENT
@@ -53,23 +53,24 @@ def test_silence_where_nothing_ever_answered_is_not_known_to_be_a_fault() -> Non
 
 def test_what_answered_counts_as_lost_after_three_silent_rounds_and_no_earlier() -> None:
     for missed in range(1, ROUNDS):
-        assert reachable(_was(True), True, _silent(missed)) == _was(True)
+        assert reachable(_was(True), _silent(missed)) == _was(True)
         assert next_round(_was(True), _silent(missed)) == WHILE_DOUBTFUL
-    lost = reachable(_was(True), True, _silent(ROUNDS))
+    lost = reachable(_was(True), _silent(ROUNDS))
     assert (lost.status, lost.reason) == ("False", "NoAnswer")
     assert "they answer inside the cluster" in lost.message and "firewall" in lost.message
     assert next_round(lost, _silent(ROUNDS)) == WHILE_LOST
-    assert reachable(lost, True, _silent(ROUNDS + 1)).status == "False"
-    assert reachable(lost, True, WELL).status == "True"
-    assert "NetworkPolicies" in reachable(_was(True), True, _silent(ROUNDS, inside=False)).message
+    assert reachable(lost, _silent(ROUNDS + 1)).status == "False"
+    assert reachable(lost, WELL).status == "True"
+    assert "NetworkPolicies" in reachable(_was(True), _silent(ROUNDS, inside=False)).message
 
 
 def test_new_addresses_start_anew_and_no_relay_at_all_changes_nothing() -> None:
-    assert reachable(_was(True), False, _silent(1)).status == "Unknown"
-    assert reachable(_was(True), True, None) == _was(True)
-    assert reachable(None, False, None).reason == "NotTried"
+    assert reachable(None, _silent(1)).status == "Unknown"
+    for status in (True, None, False):  # nor does an operator that starts anew
+        assert reachable(_was(status), None) == _was(status)
+    assert reachable(None, None).reason == "NotTried"
     both = Round(frozenset({HERE}), frozenset({THERE}), inside=True, missed=1)
-    assert THERE in reachable(None, False, both).message
+    assert THERE in reachable(None, both).message
     assert next_round(_was(True), WELL) == WHILE_WELL
 
 
