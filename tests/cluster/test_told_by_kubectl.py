@@ -69,8 +69,9 @@ def test_kubectl_explains_how_a_pool_is_exposed(plane: ApiServer) -> None:
 
 
 async def test_kubectl_shows_at_a_glance_how_a_fleet_is(voice: Namespace) -> None:
-    voice.smallest()
+    voice.apply("VoiceFleet", "demo")
     voice.apply("RelayPool", "edge", {"fleetRef": "demo", "region": "eu-central"})
+    voice.apply("TransceiverShard", "main", {"fleetRef": "demo"})
     voice.apply("ScalingPolicy", "grows", {"targetRef": {"name": "main"}, "minReplicas": 1, "freeSessions": 1})
     await voice.until(lambda: len(voice.all("deployments")) == 4, "all workloads are there")
     await voice.run_pods()
@@ -104,8 +105,8 @@ async def test_kubectl_shows_at_a_glance_how_a_fleet_is(voice: Namespace) -> Non
 
 async def test_kubectl_describe_of_what_is_broken_tells_the_mend(voice: Namespace) -> None:
     voice.smallest()
-    await voice.until(lambda: voice.get("deploy/edge-relay"), "the fleet is at work")
-    taken = {"fleetRef": "demo", "expose": {"port": (voice.get("rp/edge") or {})["status"]["port"]}}
+    port = await voice.until(lambda: ((voice.get("rp/edge") or {}).get("status") or {}).get("port"), "a port")
+    taken = {"fleetRef": "demo", "expose": {"port": port}}
     broken = (*BROKEN, ("RelayPool", "twin", taken, "PortConflict", "in use by the pool edge; choose another, or Auto"))
     for kind, name, spec, _, _ in broken:
         voice.apply(kind, name, spec)
