@@ -15,7 +15,9 @@ RUN python3 -m venv --without-pip /opt/voicefleet \
     && /opt/voicefleet/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/voicefleet/lib
 
 FROM dependencies AS code
-RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev gcc python3-dev
+RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev gcc python3-dev geoip-database
+COPY scripts/geo_database.py /source/
+RUN python3 /source/geo_database.py /geo/geo.mmdb
 COPY pyproject.toml README.md LICENSE /source/
 COPY operator /source/operator
 COPY dataplane /source/dataplane
@@ -29,6 +31,7 @@ RUN VF_COMPILED=1 pip wheel --no-deps --wheel-dir /wheel /source \
 FROM system
 COPY --from=dependencies /opt/voicefleet /opt/voicefleet
 COPY --from=code /code /opt/voicefleet
+COPY --from=code /geo /usr/share/voicefleet
 ENV PATH=/opt/voicefleet/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 USER=voicefleet HOME=/tmp
 USER 10001:10001

@@ -7,11 +7,11 @@ network takes minutes for it. The tables' licence allows this and asks for the a
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path("/usr/share/GeoIP")
+TABLES: Final = {"GeoIP.dat": 32, "GeoIPv6.dat": 128}
 ATTRIBUTION: Final = "This product includes GeoLite data created by MaxMind, available from http://maxmind.com/"
 _COUNTRIES_FROM: Final = 16_776_960
 _CODES: Final = (  # noqa: SIM905 - 254 codes, one a line, would be the file
@@ -122,12 +122,11 @@ def _unsigned(octets: int, value: int) -> bytes:
 
 def convert(tables: Path, target: Path) -> int:
     """Write the database; the number of nodes in it."""
-    four = read_table((tables / "GeoIP.dat").read_bytes(), 32)
-    six = read_table((tables / "GeoIPv6.dat").read_bytes(), 128)
+    four, six = (read_table((tables / name).read_bytes(), bits) for name, bits in TABLES.items())
     trie = joined(four, six)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(target.name + ".new")
-    beside.write_bytes(written(trie, int(time.time())))
+    beside.write_bytes(written(trie, int(max((tables / name).stat().st_mtime for name in TABLES))))
     beside.replace(target)
     return len(trie)
 

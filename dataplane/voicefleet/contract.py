@@ -130,6 +130,7 @@ class Env:
     API_KEYS_DIRECTORY: Final = "VOICEFLEET_API_KEYS_DIRECTORY"
     TRUSTED_PROXIES: Final = "VOICEFLEET_TRUSTED_PROXIES"
     GEO_DATABASE: Final = "VOICEFLEET_GEO_DATABASE"
+    """A path, or `GEO_BUNDLED`."""
     GEO_NETWORKS: Final = "VOICEFLEET_GEO_NETWORKS"
     ALLOWED_REGIONS: Final = "VOICEFLEET_ALLOWED_REGIONS"
     DEFAULT_REGION: Final = "VOICEFLEET_DEFAULT_REGION"
@@ -268,6 +269,8 @@ class Metric:
     DRAINING_PODS: Final = "voicefleet_draining_pods"
 
 
+GEO_BUNDLED: Final = "Bundled"
+"""The geo database that the image brings along."""
 MEDIA_MTU: Final = 1200
 """Largest datagram that a client and a transceiver send each other."""
 HOP_MTU: Final = 1372

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from scripts import geo_database
 from scripts.oci.archive import Image
 from scripts.oci.layers import Layers, NotMade, tar
 
@@ -27,6 +28,7 @@ PYTHON: Final = (3, 11)
 """Of the suite; machine code is of one version."""
 LIBC: Final = (2, 36)
 """Of the suite: what is linked with a newer one may not start there."""
+GEO_DATABASE: Final = Path("/usr/share/voicefleet/geo.mmdb")
 _COMPILE: Final = "python -m compileall -q --invalidation-mode unchecked-hash"
 _DEPENDENCIES: Final = f"""
 python3 -m venv --without-pip {HOME}
@@ -40,6 +42,8 @@ python -m pip install --quiet --no-compile --no-index --no-deps /tmp/wheel/*.whl
 cd {HOME}/lib/python3*/site-packages
 PYTHONPATH= {_COMPILE} voicefleet voicefleet_operator
 PYTHONPATH= python -c "import voicefleet.services.transceiver.media_side"
+mkdir -p {GEO_DATABASE.parent}
+cp -r /tmp/geo/. {GEO_DATABASE.parent}
 """
 CONFIGURATION: Final = {
     "User": "10001:10001",
@@ -84,13 +88,19 @@ def product_image() -> Image:
         upper.touch()
         middle = layers.cached(["dependencies", upper.name], lambda target: tar(upper, target))
 
+        tables = _tables()
+
         def code(target: Path) -> None:
-            changed = Path(folder) / "code"
-            layers.changes((system, upper), _CODE, {**host_pip, wheel.parent: "/tmp/wheel"}, changed)
+            changed, places = Path(folder) / "code", Path(folder) / "geo"
+            places.mkdir()
+            if tables:
+                geo_database.convert(geo_database.SOURCE, places / GEO_DATABASE.name)
+            shown = {**host_pip, wheel.parent: "/tmp/wheel", places: "/tmp/geo"}
+            layers.changes((system, upper), _CODE, shown, changed)
             shutil.rmtree(changed / "tmp", ignore_errors=True)
             tar(changed, target)
 
-        top = layers.cached(["code", middle.digest, _content(wheel), _CODE], code)
+        top = layers.cached(["code", middle.digest, _content(wheel), tables, _CODE], code)
         layers.forget()
     return Image((bottom, middle, top), ARCHITECTURES[platform.machine()], CONFIGURATION)
 
@@ -123,6 +133,15 @@ def _compiles() -> bool:
     libc = tuple(int(part) for part in platform.libc_ver()[1].split(".") if part.isdecimal())
     fits = sys.version_info[:2] == PYTHON and libc <= LIBC
     return fits and headers.exists() and shutil.which("gcc") is not None
+
+
+def _tables() -> str:
+    """The digest of what the geo database is made from; empty where that is not here."""
+    tables = [geo_database.SOURCE / name for name in geo_database.TABLES]
+    if not all(each.exists() for each in tables):
+        print("without a geo database: it takes Debian's package geoip-database", file=sys.stderr)
+        return ""
+    return _digest(*(_digest_of(each.read_bytes()) for each in tables))
 
 
 def _content(wheel: Path) -> str:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, PlainValidator, SecretStr
 
+from voicefleet.contract import GEO_BUNDLED
 from voicefleet.core.place import Place
+from voicefleet.net.geo import BUNDLED_DATABASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,10 @@ def _existing_directory(value: Any) -> Path:
     return path
 
 
+def _geo_file(value: Any) -> Path:
+    return BUNDLED_DATABASE if value == GEO_BUNDLED else _existing_file(value)
+
+
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 
@@ -194,6 +200,10 @@ PlaceSetting = Annotated[Place, PlainValidator(parse_place), Allowed("latitude,l
 """Where a relay or a client stands."""
 ExistingFile = Annotated[Path, PlainValidator(_existing_file), Allowed("the path of a file that exists")]
 """A file that must be there when the service starts."""
+GeoFile = Annotated[
+    Path, PlainValidator(_geo_file), Allowed(f"the path of a file that exists, or {GEO_BUNDLED} for the image's own")
+]
+"""A geo database; that of the image need not be there."""
 ExistingDirectory = Annotated[Path, PlainValidator(_existing_directory), Allowed("the path of a directory that exists")]
 """A directory that must be there when the service starts."""
 RedisUrl = Annotated[

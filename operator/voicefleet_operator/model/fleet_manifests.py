@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from voicefleet.contract import Component, Env, Port
+from voicefleet.contract import GEO_BUNDLED, Component, Env, Port
 from voicefleet_operator.model.manifest import (
     Manifest,
     api_keys_name,
@@ -61,6 +61,8 @@ def signaling_workload(fleet: Fleet, here: Installation) -> Manifest:
     environment = {Env.API_KEYS_DIRECTORY: API_KEYS}
     if spec.trusted_proxies:
         environment[Env.TRUSTED_PROXIES] = ",".join(spec.trusted_proxies)
+    if geo.database == GEO_BUNDLED:
+        environment[Env.GEO_DATABASE] = GEO_BUNDLED
     if geo.networks:
         known = [each.model_dump(mode="json", by_alias=True) for each in geo.networks]
         environment[Env.GEO_NETWORKS] = json.dumps(known)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.operator import FLEET, HERE, POOL, SHARD, fleet, pool, shard
 from voicefleet.contract import Component, Env
 from voicefleet.net.configuration import load
+from voicefleet.net.geo import BUNDLED_DATABASE
 from voicefleet.services.relay import hand_over
 from voicefleet.services.relay.settings import Datapath, RelaySettings
 from voicefleet.services.signaling.settings import SignalingSettings
@@ -118,6 +119,13 @@ def test_a_transceiver_finds_the_class_that_serves_its_calls_in_a_config_map(tmp
 def test_signaling_reads_what_its_pod_is_given(tmp_path: Path) -> None:
     settings = load(SignalingSettings, environment(pods(made())[Component.SIGNALING], tmp_path))
     assert settings.api_keys_directory is not None and not settings.open
+    assert settings.geo_database == BUNDLED_DATABASE, "geo.database is Bundled unless somebody says None"
+
+
+def test_signaling_of_a_fleet_without_a_geo_database_reads_none(tmp_path: Path) -> None:
+    placed = fleet(geo={"database": "None"})
+    settings = load(SignalingSettings, environment(pods(made(fleet=placed))[Component.SIGNALING], tmp_path))
+    assert settings.geo_database is None
 
 
 def test_signaling_reads_the_places_regions_and_proxies_of_its_fleet(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.core.steering.steering import Steering
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
-from voicefleet.net.geo import PlacedNetworks, open_geo_database
+from voicefleet.net.geo import BUNDLED_DATABASE, GeoDatabase, PlacedNetworks, open_geo_database
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.local_requests import LocalRequests
 from voicefleet.net.redis_link import RedisLink
@@ -75,7 +75,7 @@ async def serve(settings: SignalingSettings) -> None:
     round_trips = RoundTripReader(link, ring().fleet, measured)
     registry.register(round_trips)
     steering = Steering(reader.directory, settings.policy(), random.Random(), measured)
-    geo = open_geo_database(settings.geo_database) if settings.geo_database is not None else None
+    geo = _geo(settings)
     followed: list[WatchedFile[Any]] = [file for file in (key_file, keys, geo) if file is not None]
     registry.register(FileMetrics(*followed))
     desk = FrontDesk(
@@ -135,6 +135,15 @@ async def _until_calls_can_be_placed(reader: DirectoryReader, placing: health.Co
     placing.fails("no transceiver and relay are known yet")
     await reader.wait(_somebody_is_there)
     placing.holds()
+
+
+def _geo(settings: SignalingSettings) -> WatchedFile[GeoDatabase] | None:
+    path = settings.geo_database
+    if path == BUNDLED_DATABASE and not path.exists():
+        # As in an image that somebody built without it: what is known of clients by other means goes on to count.
+        logs.logger(__name__).warning("no geo database is bundled here; places come from networks and round trips only")
+        return None
+    return None if path is None else open_geo_database(path)
 
 
 def _somebody_is_there(directory: Directory) -> bool:

@@ -13,7 +13,7 @@ from voicefleet.core.steering.redirect import OtherRegion
 from voicefleet.net.configuration import Settings
 from voicefleet.net.geo import PlacedNetwork
 from voicefleet.net.service_settings import ServiceSettings
-from voicefleet.net.setting_types import Address, ExistingFile, HostPort, Network
+from voicefleet.net.setting_types import Address, GeoFile, HostPort, Network
 
 Degrees = Annotated[float, Field(ge=-180, le=180)]
 Positive = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -73,8 +73,8 @@ class SignalingSettings(ServiceSettings):
     """Proxies that are believed when they say whom they speak for (Forwarded, X-Forwarded-For, PROXY protocol)."""
     proxy_protocol: bool = False
     """Trusted proxies begin each connection with a PROXY protocol header (version 1 or 2)."""
-    geo_database: ExistingFile | None = None
-    """A database of MaxMind's format (city or country); read again when it changes."""
+    geo_database: GeoFile | None = None
+    """A database of MaxMind's format (city or country), read again when it changes; or the one of the image."""
     geo_networks: tuple[NetworkSetting, ...] = ()
     """Networks whose places are known; they win over the database."""
     believe_place_hints: bool = False
