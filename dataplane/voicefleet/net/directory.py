@@ -1,8 +1,9 @@
 """Keeps a process's `Directory` like the one in Redis: changes as they are told, all of it when one was missed.
 
-Every period one script answers who was seen when, and everything if the version is not the one that we know; between
-that, changes arrive by pub/sub. So a lost message, a broken subscription, a flush and a restart of Redis all heal
-within a period. The last state is kept on disk: a process that starts while Redis is away knows what was there.
+Every period one script answers who was seen when, and everything if the version is one that changes on their way to us
+cannot explain; between that, changes arrive by pub/sub. So a lost message, a broken subscription, a flush and a restart
+of Redis all heal within a period. The last state is kept on disk: a process that starts while Redis is away knows what
+was there.
 """
 
 import asyncio
@@ -38,10 +39,15 @@ SUBSCRIPTION_SILENT: Final = 10.0
 
 LATE: Final = 2.5
 """Seconds since its last heartbeat after which an entry's age is told; the many that are not late cost nothing."""
+ON_THEIR_WAY: Final = 1000
+"""Changes that may be told and not have arrived; the version starts at Redis's time, so a flush is further away."""
+OVERTAKING: Final = 0.5
+"""Seconds in which they must arrive, or they are lost."""
 CHUNK: Final = 100
 """Entries that are read from a snapshot before others get a turn: about 2 ms."""
 
-# KEYS: entries, seen, version, read. ARGV: the version that we know, milliseconds after which one is late.
+# KEYS: entries, seen, version, read.
+# ARGV: the version that we know, milliseconds after which one is late, changes that may be on their way to us.
 # The write shows whether heartbeats can arrive: in a full or read-only Redis they cannot, and ages would lie.
 _SYNC: Final = """
 local time = redis.call('TIME')
@@ -50,7 +56,8 @@ redis.call('SET', KEYS[4], string.format('%.0f', now), 'PX', 60000)
 local version = redis.call('GET', KEYS[3]) or '0'
 local count = redis.call('ZCARD', KEYS[2])
 now = string.format('%.0f', now)
-if version == ARGV[1] then
+local ahead = version - ARGV[1]
+if ahead >= 0 and ahead <= tonumber(ARGV[3]) then
     return {version, now, count, redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[2], 'WITHSCORES'), false}
 end
 return {version, now, count, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[1])}
@@ -147,10 +154,11 @@ class DirectoryReader(Collector):
 
     async def _sync(self, kind: Kind) -> None:
         keys = self._keys[kind]
+        expected = ON_THEIR_WAY if self.listening else 0
         answer = await self._link.ask(
             "directory",
             lambda redis: redis.register_script(_SYNC)(
-                [keys.entries, keys.seen, keys.version, keys.read], [self._versions[kind], LATE * 1000]
+                [keys.entries, keys.seen, keys.version, keys.read], [self._versions[kind], LATE * 1000, expected]
             ),
         )
         if isinstance(answer, Unavailable):
@@ -163,6 +171,10 @@ class DirectoryReader(Collector):
         self.directory.source_is_there(kind, now)
         self._synced[kind] = now
         if entries is None:
+            if not await self.wait(lambda _: self._versions[kind] >= int(version), OVERTAKING):
+                self._versions[kind] = UNKNOWN
+                await self._sync(kind)
+                return
             on_time = self._present[kind] - ages.keys()
             self.directory.alive(kind, ages | dict.fromkeys(on_time, 0.0), now)
             # Who comes back as it was changes no version, and what it said has been forgotten here.

@@ -12,9 +12,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -43,6 +44,12 @@ WANTED: Final = 400.0
 """Calls a second with a stub transceiver, and twice what p99 is measured at."""
 P99_MS: Final = 25.0
 END_TO_END: Final = 60.0
+SET_UPS: Final = {
+    "few": "stub, 1 key, 2 relays",
+    "many": f"stub, {KEYS:,} keys, {RELAYS:,} relays",
+    "end_to_end": "end to end",
+}
+"""What is measured, by the name of its part."""
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -177,22 +184,24 @@ async def _end_to_end(directory: Path, seconds: float) -> Outcome:
         return await _measure(process, named, END_TO_END / 2, seconds, FEW)
 
 
-async def _run(seconds: float) -> dict[str, Outcome]:
+async def _outcome(part: str, seconds: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="voicefleet-bench-") as name:
         directory = Path(name)
-        return {
-            "stub, 1 key, 2 relays": await _stubbed(directory / "small", 1, 2, seconds),
-            f"stub, {KEYS:,} keys, {RELAYS:,} relays": await _stubbed(directory / "large", KEYS, RELAYS, seconds),
-            "end to end": await _end_to_end(directory, seconds),
-        }
+        match part:
+            case "few":
+                return await _stubbed(directory, 1, 2, seconds)
+            case "many":
+                return await _stubbed(directory, KEYS, RELAYS, seconds)
+            case _:
+                return await _end_to_end(directory, seconds)
 
 
-def run(quick: bool) -> Report:
-    """About half a minute of load; a quick run a third of it."""
-    outcomes = asyncio.run(_run(2.0 if quick else 8.0))
-    rows, bars = [], []
-    for name, each in outcomes.items():
-        calm = f"at {(END_TO_END if name == 'end to end' else WANTED) / 2:.0f}/s"
+def _measured(parts: Iterable[str], quick: bool) -> Report:
+    rows, bars, notes = [], [], []
+    for part in parts:
+        name, each = SET_UPS[part], asyncio.run(_outcome(part, 2.0 if quick else 8.0))
+        wanted = END_TO_END if part == "end_to_end" else WANTED
+        calm = f"at {wanted / 2:.0f}/s"
         rows += [
             Row(name, "answered", each.fast.rate, "calls/s"),
             Row(name, "processor time", each.cpu_each, "ms/call"),
@@ -201,11 +210,18 @@ def run(quick: bool) -> Report:
             Row(name, "refused, as fast as it can", each.fast.refused, "calls"),
             Row(name, f"refused {calm}", each.calm.refused, "calls"),
         ]
-        wanted = END_TO_END if name == "end to end" else WANTED
         bars += [
             Bar.at_least(f"{name}: calls/s", each.fast.rate, wanted),
             Bar.at_most(f"{name}: p99 {calm}, ms", each.calm.quantile(0.99), P99_MS),
             Bar.at_most(f"{name}: refused {calm}", each.calm.refused, 0),
         ]
-    notes = [f"{name}: refused were {each.refusals}" for name, each in outcomes.items() if each.refusals]
+        notes += [f"{name}: refused were {each.refusals}"] if each.refusals else []
     return Report("signaling", rows, bars, notes)
+
+
+PARTS: Final = {part: partial(_measured, (part,)) for part in SET_UPS}
+
+
+def run(quick: bool) -> Report:
+    """About half a minute of load; a quick run a third of it."""
+    return _measured(SET_UPS, quick)

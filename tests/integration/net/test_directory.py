@@ -25,6 +25,7 @@ from voicefleet.core.directory import (
     TransceiverEntry,
 )
 from voicefleet.core.place import Place
+from voicefleet.net import directory
 from voicefleet.net.directory import DirectoryReader
 from voicefleet.net.directory_entries import EntryError, dump_entry, parse_entry
 from voicefleet.net.directory_heartbeat import BEAT_EVERY, Heartbeat
@@ -247,6 +248,34 @@ async def test_a_broken_subscription_heals_and_loses_no_change(server: RedisServ
             part.heartbeat.changed()
             assert await known.wait(holds(part.entry), DEADLINE)
         assert await known.wait(lambda directory: known.listening, DEADLINE)
+
+
+async def test_a_sync_that_overtakes_a_change_waits_for_it_and_reads_nothing_anew(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "OVERTAKING", DEADLINE)
+    keys = RedisKey("demo").directory(Kind.RELAY)
+
+    def calls(stats: dict[str, dict[str, int]], command: str) -> int:
+        return stats.get(f"cmdstat_{command}", {"calls": 0})["calls"]
+
+    async with server.client() as client, fleet(server, FRA), reader(server, kinds=[Kind.RELAY], period=0.1) as known:
+        assert await known.wait(lambda held: known.listening and holds(FRA)(held), DEADLINE)
+        told = replace(NYC, load=0.5)
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.zadd(keys.seen, {told.id: time.time() * 1000})
+            pipeline.hset(keys.entries, told.id, dump_entry(told))
+            pipeline.incr(keys.version)
+            pipeline.info("commandstats")
+            *_, number, before = await pipeline.execute()
+
+        async def overtaken() -> bool:
+            return calls(await client.info("commandstats"), "zcard") > calls(before, "zcard")
+
+        await until(overtaken)
+        await client.publish(keys.changes, f"{number} + {dump_entry(told)}")
+        assert await known.wait(lambda held: told in held.entries(), DEADLINE)
+        assert calls(await client.info("commandstats"), "hgetall") == calls(before, "hgetall")
 
 
 async def test_what_is_long_gone_leaves_redis_too(server: RedisServer) -> None:

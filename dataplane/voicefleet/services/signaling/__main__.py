@@ -1,6 +1,7 @@
 """The signaling process: settings in, one HTTP application, its probes; SIGTERM ends it when requests have ended."""
 
 import asyncio
+import gc
 import random
 import signal
 import time
@@ -122,6 +123,8 @@ async def serve(settings: SignalingSettings) -> None:
         proxies = settings.trusted_proxies if settings.proxy_protocol else ()
         tls = https(settings.tls_directory) if settings.tls_directory is not None else None
         port = await stack.enter_async_context(front_door(app, *settings.signaling_listen, proxies=proxies, tls=tls))
+        gc.collect()
+        gc.freeze()  # a look through all that lives as long as the process would hold up every caller
         serving.holds()
         log.info("signaling serves", host=settings.signaling_listen.host, port=port)
         await stopping.wait()
