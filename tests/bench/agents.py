@@ -26,7 +26,7 @@ from tests.support.pion import build, write_frames
 from tests.support.spoken_audio import speech
 from tests.support.workers import RING
 from voicefleet.core.media.g711 import Law, encode
-from voicefleet.services.transceiver.worker_process import ALLOCATOR
+from voicefleet.services.transceiver.worker_start import ALLOCATOR
 
 TITLE = "Agents: calls a core with a model by PCM and G.711, and what the link takes; beside aiortc with websockets"
 

@@ -31,8 +31,8 @@ from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.observability import logs
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.session import Session
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
 
 EACH: Final = 10
 """One frame in so many is looked at, so that looking costs nothing."""

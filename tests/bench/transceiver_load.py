@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from tests.support.compiled import compiled_package
 from tests.support.pion import build
 from tests.support.workers import RING
-from voicefleet.services.transceiver.worker_process import ALLOCATOR
+from voicefleet.services.transceiver.worker_start import ALLOCATOR
 from voicefleet.wire import hop
 from voicefleet.wire.hop import Flag, Kind
 

@@ -21,8 +21,8 @@ from voicefleet.contract import Component
 from voicefleet.observability import logs
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.worker import Worker
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
 
 AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent}
 

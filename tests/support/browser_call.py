@@ -7,7 +7,8 @@ from playwright.async_api import Page
 
 from tests.support.facts import eventually_seen
 from voicefleet.core.sdp.answer import RelayAddress
-from voicefleet.services.transceiver.worker import Created, Worker
+from voicefleet.services.transceiver.calls import Created
+from voicefleet.services.transceiver.worker import Worker
 
 START = """async () => {
     const context = new AudioContext(), tone = context.createOscillator(), out = context.createMediaStreamDestination()

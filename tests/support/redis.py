@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from voicefleet.net.embedded_redis import EmbeddedRedis
 from voicefleet.net.redis_address import connect
-from voicefleet.net.redis_link import RedisLink, RedisTarget
+from voicefleet.net.redis_link import RedisLink
+from voicefleet.net.redis_target import RedisTarget
 
 DEADLINE = 30.0
 

@@ -38,8 +38,8 @@ from voicefleet.services.signaling.steering_door import SteeringDoor
 from voicefleet.services.signaling.transceiver_client import TransceiverClient
 from voicefleet.services.signaling.whip_door import WhipDoor
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.worker import Worker
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
 
 MANY: Final = Rate(1e6, 1_000_000)
 POLICY: Final = Policy()

@@ -14,6 +14,7 @@ from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.transceiver.admission import AdmissionLimits
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.udp import udp_socket
+from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.worker import Worker
 from voicefleet.wire.certificate import self_signed
 from voicefleet.wire.keyring import FleetKey, KeyRing
@@ -34,9 +35,11 @@ async def direct_worker(
     agent: Callable[[], Agent] = EchoAgent,
     host: str = "127.0.0.1",
     link: Callable[[Asked], Agent] | None = None,
+    on_looked: Callable[[SessionRecord], None] = lambda _record: None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Worker]:
     """A running worker; it passes back what it hears, unless it has another agent, or a `link` for a session."""
-    async with _running(capacity, generation, agent, udp_socket((host, 0)), link) as worker:
+    async with _running(capacity, generation, agent, udp_socket((host, 0)), link, on_looked, on_turn) as worker:
         yield worker
 
 
@@ -54,6 +57,8 @@ async def _running(
     agent: Callable[[], Agent],
     direct: socket | None,
     link: Callable[[Asked], Agent] | None = None,
+    on_looked: Callable[[SessionRecord], None] = lambda _record: None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Worker]:
     worker = Worker(
         hop=udp_socket(("127.0.0.1", 0)),
@@ -67,6 +72,8 @@ async def _running(
         if link is not None
         else lambda asked: agent() if asked.door is Door.WEBRTC else Parrot(asked.door, asked.config),
         generation=generation,
+        on_looked=on_looked,
+        on_turn=on_turn,
     )
     worker.start()
     try:

@@ -13,9 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,6 +22,7 @@ from redis import exceptions
 
 from voicefleet.contract import Metric as Name
 from voicefleet.net.redis_address import RedisAddressError, connect
+from voicefleet.net.redis_target import RedisTarget
 from voicefleet.observability.logs import redactor
 
 if TYPE_CHECKING:
@@ -81,21 +80,6 @@ class Unavailable:
 
 
 Answer: TypeAlias = _Result | Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class RedisTarget:
-    """Where Redis is: a URL, or a file that holds it."""
-
-    url: str | None = None
-    file: Path | None = None
-
-    def read(self) -> str:
-        """The URL as of now; raises OSError or ValueError."""
-        url = self.file.read_text().strip() if self.file is not None else self.url or ""
-        if password := urlsplit(url).password:
-            redactor.learn(password, unquote(password))
-        return url
 
 
 class RedisLink(Collector):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from voicefleet.contract import Port
 from voicefleet.net.configuration import Settings
-from voicefleet.net.redis_link import RedisTarget
+from voicefleet.net.redis_target import RedisTarget
 from voicefleet.net.setting_types import Address, HostPort, PlaceSetting, RedisUrl
 
 

@@ -15,7 +15,8 @@ from tests.support.redis import DEADLINE, RedisServer, linked, redis_server, run
 from voicefleet.net.child_process import die_with_parent
 from voicefleet.net.embedded_redis import redis_program
 from voicefleet.net.redis_address import RedisAddressError, connect
-from voicefleet.net.redis_link import Fault, RedisLink, RedisTarget, Unavailable
+from voicefleet.net.redis_link import Fault, RedisLink, Unavailable
+from voicefleet.net.redis_target import RedisTarget
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from voicefleet.observability.health import served
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.call_request import MAX_BODY, MAX_OFFER
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
 
 KEY = "vf-a-key-of-the-test"
 KEYS = ApiKeys({hashlib.sha256(KEY.encode()).digest(): "shop"})

@@ -1,18 +1,23 @@
 """Calls of a client that we did not write to a worker without a relay."""
 
 import asyncio
+import gc
 import json
 import re
 import secrets
 import socket
+import weakref
+from collections import Counter
 
 import pytest
 
 from tests.support.aiortc_caller import aiortc_caller
-from tests.support.facts import DEADLINE
+from tests.support.facts import DEADLINE, eventually
+from tests.support.lean_caller import offer_text
 from tests.support.workers import RING, direct_worker
+from voicefleet.services.transceiver.calls import Unavailable
 from voicefleet.services.transceiver.record import EndCause
-from voicefleet.services.transceiver.worker import Unavailable, Worker
+from voicefleet.services.transceiver.worker import Worker
 from voicefleet.wire import stun
 from voicefleet.wire.call_id import token_of
 from voicefleet.wire.route_token import Route, TokenOpener, ice_password, mint
@@ -46,6 +51,26 @@ async def test_a_call_without_a_data_channel_works() -> None:
     async with direct_worker() as worker, aiortc_caller(channel=None) as caller:
         await caller.answer(worker.create(await caller.offer(), {}, []).answer)
         await caller.hears_its_tone()
+
+
+async def test_of_calls_that_end_all_at_once_nothing_is_kept() -> None:
+    many, looked, turns = 40, Counter[str](), Counter[str]()
+
+    def left() -> int:
+        gc.collect()
+        return sum(session() is not None for session in sessions)
+
+    async with direct_worker(
+        many, on_looked=lambda record: looked.update([record.call_id]), on_turn=lambda: turns.update(["turn"])
+    ) as worker:
+        calls = [worker.create(offer_text(f"call{number}", channel=False), {}, []).call_id for number in range(many)]
+        sessions = [weakref.ref(worker.session(call)) for call in calls]
+        await eventually(lambda: looked.total() > many, "each was looked at, and the next round has begun")
+        for call in calls:
+            worker.call(call).end(EndCause.HUNG_UP, "hung up")
+        before = turns.total()
+        await eventually(lambda: left() == 0, "nothing of any call is left")
+        assert turns.total() - before < many // 4, "nobody has to wait for the turn of each"
 
 
 async def test_the_clients_goodbye_ends_the_call() -> None:

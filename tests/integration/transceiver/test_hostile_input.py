@@ -23,9 +23,9 @@ from tests.support.workers import RING, direct_worker
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.record import EndCause
 from voicefleet.services.transceiver.worker import Worker
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
 from voicefleet.wire import rtcp
 
 BYSTANDER = 2.0

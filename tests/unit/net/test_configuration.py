@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 from voicefleet.contract import Env
 from voicefleet.core.place import Place
 from voicefleet.net.configuration import ConfigurationError, Settings, load
-from voicefleet.net.redis_link import RedisTarget
+from voicefleet.net.redis_target import RedisTarget
 from voicefleet.net.service_settings import ServiceSettings
 from voicefleet.net.setting_types import (
     Address,

@@ -14,6 +14,8 @@ WINDOW: Final = 4.0
 ENOUGH: Final = 200
 """Departures below which lateness says more about the machine's moods than about us."""
 QUANTILE: Final = 0.99
+LATENESS_BOUNDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.010, 0.020, 0.050)
+"""Seconds; upper bounds of the buckets that turns are counted in by how late they came to a deadline."""
 
 
 class Measured(NamedTuple):

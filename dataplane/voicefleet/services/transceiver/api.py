@@ -15,8 +15,7 @@ from voicefleet.contract import InternalApi
 from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
-from voicefleet.services.transceiver.calls import Calls
-from voicefleet.services.transceiver.worker import NoSuchCall, Unavailable
+from voicefleet.services.transceiver.calls import Calls, NoSuchCall, Unavailable
 from voicefleet.wire.keyring import KeyRing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any, Final, Protocol
 
+from voicefleet.core.transceiver.load_meter import LATENESS_BOUNDS
 from voicefleet.core.transceiver.schedule import Schedule
 from voicefleet.observability import logs
 from voicefleet.services.transceiver.inbox import Inbox, Told
@@ -42,8 +43,6 @@ TURN: Final = 0.001
 a virtual machine (what runs after it runs slowly), as much as two packets; so packets wait for each other."""
 CROWDED: Final = 2 * TURN
 """Turns that come closer than this are held apart; a worker with a few calls serves each packet when it comes."""
-LATENESS_BOUNDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.010, 0.020, 0.050)
-"""Seconds; upper bounds of the buckets that turns are counted in by how late they came to a deadline."""
 _WAKE: Final = (1).to_bytes(8, sys.byteorder)
 
 Command = Callable[[float], None]

@@ -111,13 +111,12 @@ class MediaSide:
 
     def _on_tick(self, _now: float) -> None:
         """A few calls at a time, so that looking at all of them is never in the way of a packet."""
-        unseen, legs = self._unseen, self._routing.legs
-        if not unseen:
-            unseen.extend(legs)
+        legs = self._routing.legs
+        # Who has ended is let go at once, not when its turn comes.
+        unseen = self._unseen = [leg for leg in self._unseen if not leg.closed] or list(legs)
         for _ in range(min(len(unseen), 1 + int(len(legs) * TICK / LOOK_AT_EACH))):
             leg = unseen.pop()
-            if not leg.closed:
-                self.loop.aside(leg.other.on_looked, leg.record())
+            self.loop.aside(leg.other.on_looked, leg.record())
         self.loop.aside(self._on_turn)
 
     def _on_failure(self, leg: MediaLeg, error: Exception) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 
 from voicefleet.contract import Metric as Name
 from voicefleet.core.transceiver.admission import Refusal
-from voicefleet.services.transceiver.media_loop import LATENESS_BOUNDS
+from voicefleet.core.transceiver.load_meter import LATENESS_BOUNDS
 from voicefleet.services.transceiver.news import Ended, Turned
 from voicefleet.services.transceiver.worker_life import WorkerLife
 

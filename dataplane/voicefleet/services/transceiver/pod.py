@@ -24,11 +24,11 @@ from voicefleet.net.udp import udp_socket
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
 from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.calls import Unavailable
 from voicefleet.services.transceiver.metrics import CallMetrics, WorkerMetrics
 from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured
 from voicefleet.services.transceiver.pod_calls import PodCalls
 from voicefleet.services.transceiver.settings import TransceiverSettings
-from voicefleet.services.transceiver.worker import Unavailable
 from voicefleet.services.transceiver.worker_life import WorkerLife, WorkerPorts
 
 STALE: Final = 10.0

@@ -14,9 +14,8 @@ from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.transceiver.admission import AdmissionLimits, Refusal, choose, explained, free
 from voicefleet.net.websocket_relay import HEARTBEAT, MESSAGE, relay
-from voicefleet.services.transceiver.calls import Occupancy
+from voicefleet.services.transceiver.calls import Created, NoSuchCall, Occupancy, Unavailable
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
-from voicefleet.services.transceiver.worker import Created, NoSuchCall, Unavailable
 from voicefleet.services.transceiver.worker_life import WorkerLife
 from voicefleet.wire.call_id import token_of
 from voicefleet.wire.errors import WireError

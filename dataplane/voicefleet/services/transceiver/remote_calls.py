@@ -4,14 +4,16 @@ Both ends of each request stand here side by side, so that nobody else knows wha
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import OfferError
 from voicefleet.core.transceiver.admission import Refusal
 from voicefleet.net.worker_channel import Closed, Refused, WorkerChannel
-from voicefleet.services.transceiver.calls import WorkerCalls
-from voicefleet.services.transceiver.worker import GOODBYE_WAIT, Created, NoSuchCall, Unavailable, Worker
+from voicefleet.services.transceiver.calls import GOODBYE_WAIT, Created, NoSuchCall, Unavailable
+
+if TYPE_CHECKING:
+    from voicefleet.services.transceiver.worker_calls import WorkerCalls
 
 DEADLINE: Final = 2.0
 """Seconds for a worker to answer; it takes milliseconds, and signaling gives up after three."""
@@ -69,9 +71,8 @@ class RemoteCalls:
             raise _raised(refused) from None
 
 
-async def answer(worker: Worker, kind: str, fields: list[Any]) -> Any:
+async def answer(calls: "WorkerCalls", kind: str, fields: list[Any]) -> Any:
     """The worker's answer to what `RemoteCalls` asks."""
-    calls = WorkerCalls(worker)
     try:
         match kind, fields:
             case "create", [offer, config, relays]:
@@ -87,9 +88,9 @@ async def answer(worker: Worker, kind: str, fields: list[Any]) -> Any:
             case "list", []:
                 return await calls.list()
             case "goodbye", [reason]:
-                await worker.say_goodbye(reason)
+                await calls.say_goodbye(reason)
             case "stop", [reason]:
-                await worker.stop(reason)
+                await calls.stop(reason)
             case _:
                 raise ValueError(f"nobody asks a worker to {kind}")
     except Unavailable as full:

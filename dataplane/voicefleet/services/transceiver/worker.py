@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from socket import socket
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from voicefleet.core.turns.budget import Budget, TurnTimes
 from voicefleet.net.codec_threads import CodecThreads
 from voicefleet.net.dtls import Dtls, DtlsIdentity
 from voicefleet.observability import logs
+from voicefleet.services.transceiver.calls import GOODBYE_WAIT, Created, NoSuchCall, Unavailable
 from voicefleet.services.transceiver.inbox import Inbox
 from voicefleet.services.transceiver.media_loop import MediaLoop
 from voicefleet.services.transceiver.media_side import MediaSide
@@ -35,31 +36,9 @@ from voicefleet.services.transceiver.token_mint import TokenMint
 from voicefleet.wire.call_id import call_id
 from voicefleet.wire.keyring import KeyRing
 
-GOODBYE_WAIT: Final = 0.5
-"""Seconds for clients to take the last event: two round trips around the world."""
 LOOK: Final = 0.01
 """Seconds between looks at whether they have."""
 _CODINGS: Final[dict[str, Coding]] = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
-
-
-class Unavailable(Exception):
-    """A call can't be taken, or asked about, now; another transceiver may do it. The message says why."""
-
-    def __init__(self, why: Refusal, text: str) -> None:
-        super().__init__(text)
-        self.why = why
-
-
-class NoSuchCall(Exception):
-    """There is no such call here, or it has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """A call that was taken, or its new description after an ICE restart."""
-
-    call_id: str
-    answer: str
 
 
 class Worker:

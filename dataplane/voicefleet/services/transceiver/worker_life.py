@@ -6,9 +6,7 @@ its predecessor's calls are refused at once, authentically, and their clients ne
 
 import asyncio
 import contextlib
-import os
 import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from socket import AF_UNIX, socket, socketpair
@@ -16,15 +14,15 @@ from typing import Any, Final
 
 from voicefleet.core.directory import HopWorker
 from voicefleet.core.transceiver.admission import Load
-from voicefleet.core.transceiver.load_meter import LoadMeter, Measured
+from voicefleet.core.transceiver.load_meter import LATENESS_BOUNDS, LoadMeter, Measured
 from voicefleet.net.child_process import die_with_parent
 from voicefleet.net.udp import local_address
 from voicefleet.net.worker_channel import WorkerChannel
 from voicefleet.observability import logs
-from voicefleet.services.transceiver import news, worker_process
-from voicefleet.services.transceiver.media_loop import LATENESS_BOUNDS
+from voicefleet.services.transceiver import news
 from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured, Pulse, Turned
 from voicefleet.services.transceiver.remote_calls import RemoteCalls
+from voicefleet.services.transceiver.worker_start import WorkerStart
 
 SILENT: Final = 10.0
 """Seconds without a pulse after which a worker serves nobody any more and is started again."""
@@ -138,16 +136,12 @@ class WorkerLife:
         self.pulse = None
         self._meter = LoadMeter(LATENESS_BOUNDS)
         with theirs:
-            passed = [theirs.fileno(), self._ports.hop.fileno(), self._sockets.fileno()]
-            if self._ports.direct is not None:
-                passed.append(self._ports.direct.fileno())
+            start = WorkerStart(self.generation, theirs, self._ports.hop, self._sockets, self._ports.direct)
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", worker_process.__name__),
-                *worker_process.arguments(self.generation, [*passed, None][:4]),
-                pass_fds=passed,
+                *start.command(),
+                pass_fds=start.descriptors,
                 preexec_fn=die_with_parent,
-                env={**worker_process.ALLOCATOR, **os.environ},
+                env=start.environment(),
             )
         self.pid = process.pid
         channel = self._channel = await WorkerChannel.open(ours, _nothing_is_asked_here, self._hear)

@@ -1,18 +1,16 @@
 """One worker's process: its calls, on the sockets that the pod's process gave it, until that one says stop or is gone.
 
-Started as `python -m` with a generation and descriptors; the settings come by the environment, as the pod's process had
-them. Signals mean nothing here: the pod's process decides about an end, and Ctrl-C reaches the whole group.
+Started as `worker_start` says; the settings come by the environment, as the pod's process had them. Signals mean
+nothing here: the pod's process decides about an end, and Ctrl-C reaches the whole group.
 """
 
 import asyncio
 import gc
 import resource
 import signal
-import socket
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from voicefleet.contract import Component
 from voicefleet.core.transceiver.admission import AdmissionLimits
@@ -26,30 +24,20 @@ from voicefleet.observability import health, logs
 from voicefleet.services.transceiver import news, remote_calls
 from voicefleet.services.transceiver.agent_choice import agent_choice
 from voicefleet.services.transceiver.api import internal_api
-from voicefleet.services.transceiver.calls import WorkerCalls
 from voicefleet.services.transceiver.news import Ended, Looked, News, PathMeasured, Pulse, Turned
 from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
+from voicefleet.services.transceiver.worker_calls import WorkerCalls
+from voicefleet.services.transceiver.worker_start import WorkerStart
 
-ALLOCATOR: Final = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""For glibc, which reads it before anything of ours runs; who sets one of them decides himself. By itself it gives each
-thread an arena that keeps what a crowd of calls once needed: 94, 65 and 32 MB were seen. The interpreter's lock keeps
-threads from allocating at once. The third asks for huge pages: each packet touches what its call has in tens of places,
-and of hundreds of calls the processor knows few pages by heart: 350 calls take 46% of a core instead of 57%."""
 _PAGE = resource.getpagesize()
 
 
 class WorkerProcess:
     """Ties a worker to its channel."""
 
-    def __init__(
-        self, settings: TransceiverSettings, generation: int, hop: socket.socket, direct: socket.socket | None
-    ) -> None:
+    def __init__(self, settings: TransceiverSettings, start: WorkerStart) -> None:
         self._loop = asyncio.get_running_loop()
         self._died: asyncio.Future[None] = self._loop.create_future()
         self._channel: WorkerChannel | None = None
@@ -59,15 +47,15 @@ class WorkerProcess:
         self._ring = AcceptedRing(self._keys, time.time)
         self._choice = agent_choice(settings)
         self._worker = Worker(
-            hop=hop,
+            hop=start.hop,
             hop_address=settings.hop_address,
-            direct=direct,
+            direct=start.direct,
             limits=AdmissionLimits(settings.sessions),
             ring=self._ring,
             clock=time.time,
             identity=lambda: self._certificate.value,
             agent=self._choice.agent,
-            generation=generation,
+            generation=start.generation,
             on_turn=self._pulse,
             on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
             on_path_measured=lambda call, pool, seconds: self._tell(PathMeasured(call, pool, seconds)),
@@ -76,17 +64,18 @@ class WorkerProcess:
             budget=self._budget,
             on_death=self._on_death,
         )
+        self._calls = WorkerCalls(self._worker)
 
-    async def run(self, end: socket.socket, sockets: socket.socket) -> None:
+    async def run(self, start: WorkerStart) -> None:
         """Serve until the worker was stopped, or the pod's process is gone."""
-        self._channel = await WorkerChannel.open(end, self._answer, lambda _kind, _fields: None)
+        self._channel = await WorkerChannel.open(start.channel, self._answer, lambda _kind, _fields: None)
         reading = asyncio.create_task(self._channel.run())
         files: tuple[WatchedFile[Any], ...] = (self._keys, self._certificate, *self._choice.files)
         following = [asyncio.create_task(_follow(file)) for file in files]
         following.append(asyncio.create_task(self._choice.run()))
         await self._choice.ready()
         self._worker.start()
-        async with health.served(internal_api(WorkerCalls(self._worker), self._ring), "", 0, sockets):
+        async with health.served(internal_api(self._calls, self._ring), "", 0, start.web_sockets):
             try:
                 await asyncio.wait((reading, self._died), return_when=asyncio.FIRST_COMPLETED)
                 if self._died.done():
@@ -99,7 +88,7 @@ class WorkerProcess:
                 await self._choice.close()
 
     async def _answer(self, kind: str, fields: list[Any]) -> Any:
-        return await remote_calls.answer(self._worker, kind, fields)
+        return await remote_calls.answer(self._calls, kind, fields)
 
     def _pulse(self) -> None:
         media = self._worker.media
@@ -141,29 +130,19 @@ def _resident() -> int:
         return int(file.read().split()[1]) * _PAGE
 
 
-def _socket(descriptor: str) -> socket.socket | None:
-    return socket.socket(fileno=int(descriptor)) if descriptor != "-" else None
-
-
-def arguments(generation: int, descriptors: Sequence[int | None]) -> list[str]:
-    """The command line of a worker's process: channel, hop socket, where WebSockets come in, and the direct one."""
-    return [str(generation), *("-" if each is None else str(each) for each in descriptors)]
-
-
 def main() -> None:
     """The entry point."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    generation, (channel, hop, sockets, direct) = int(sys.argv[1]), map(_socket, sys.argv[2:6])
-    assert channel is not None and hop is not None and sockets is not None
+    start = WorkerStart.read(sys.argv[1:])
     settings = load_or_exit(TransceiverSettings)
     logs.configure(Component.TRANSCEIVER, format=settings.log_format, level=settings.log_level)
 
     async def serve() -> None:
-        process = WorkerProcess(settings, generation, hop, direct)
+        process = WorkerProcess(settings, start)
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked at again and again
-        await process.run(channel, sockets)
+        await process.run(start)
 
     asyncio.run(serve())
 
