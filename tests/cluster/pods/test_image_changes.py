@@ -59,7 +59,9 @@ def test_the_chart_is_upgraded_and_rolled_back(talk: Talk) -> None:
 
     def upgrade() -> None:
         cluster.must("patch", definition, "--type=json", "-p", older)
-        helm("upgrade", *release[:1], str(CHART), *release[1:], "--reuse-values", "--set", f"image.tag={NEXT}")
+        helm(
+            "upgrade", *release[:1], str(CHART), *release[1:], "--reset-then-reuse-values", "--set", f"image.tag={NEXT}"
+        )
         _until_all_have(system, NEXT, {"operator"})
         assert json.loads(cluster.must("get", definition, "-o", "json"))["spec"] == newest
         _until_all_have(voice, NEXT)
@@ -72,6 +74,24 @@ def test_the_chart_is_upgraded_and_rolled_back(talk: Talk) -> None:
     talk.hang_up()  # so that transceivers go: three generations of them are more than a small node has room for
     voice.until(lambda: not voice.going("transceiver"), "the old ones have gone")
     talk.hears("chart rolled back: the same", NOTHING, roll_back)
+
+
+def test_an_image_that_cannot_be_had_ends_at_one_pool(talk: Talk) -> None:
+    voice = talk.voice
+
+    def reasons() -> list[str]:
+        pools = [each["status"]["conditions"] for each in voice.get("rp")["items"]]
+        return sorted(each["reason"] for some in pools for each in some if each["type"] == "Progressing")
+
+    def fail() -> None:
+        voice.k("patch", "vf/demo", "--type=merge", "-p", json.dumps({"spec": {"image": {"tag": "nowhere"}}}))
+        voice.until(lambda: reasons() == ["RollingOut", "WaitsForPool"], "one pool tries it and the other one waits")
+        voice.until(lambda: not voice.going("relay"), "the old relay has gone")
+        assert len(voice.ready("relay")) == 1 and len(voice.ready("transceiver")) == 2
+        voice.k("patch", "vf/demo", "--type=merge", "-p", json.dumps({"spec": {"image": None}}))
+        _until_all_have(voice, TAG)
+
+    talk.hears("image that cannot be had, until it is taken back", NOTHING, fail)
 
 
 def test_a_fleet_gets_another_image(talk: Talk) -> None:
