@@ -174,6 +174,18 @@ class OneNode(Cluster):
         self.until(lambda: (self.folder / "box-ready").exists(), "the node has its mounts")
         self._box = _innermost(self._processes["box"].pid)
 
+    @contextmanager
+    def beside(self, name: str, *command: str) -> Iterator[None]:
+        """Another program in the node's network, until the context ends."""
+        self._run(name, *command)
+        try:
+            yield
+        finally:
+            if self._processes[name].poll() is None:
+                self.end(name)
+            else:
+                del self._processes[name]
+
     def _run(self, name: str, *command: str, inside: bool = False) -> None:
         whole = self._enter_box(*command) if inside else (*self.node.enter, *command)
         with (self.folder / f"{name}.log").open("ab") as log:
