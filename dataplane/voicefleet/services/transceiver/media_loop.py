@@ -176,6 +176,10 @@ class MediaLoop:
             events = poll(wait // EPOLL_STEP * EPOLL_STEP if wait > 0.0 else 0.0)
             before, now = woken, monotonic()
             woken, behind = now, False
+            # The clock first: what is due does not wait for what has come.
+            self._look_after(now)
+            for flush in flushes:
+                flush(now)
             for descriptor, _ in events:
                 reader = readers.get(descriptor)
                 if reader is not None:
