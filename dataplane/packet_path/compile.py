@@ -48,7 +48,7 @@ MODULES: Final = (
     "wire/sequence.py",
     "wire/stun_peek.py",
 )
-"""What a packet, a frame or a turn of the sending clock passes; what is done a few times a call is not worth the time."""
+"""What a packet, a frame or a turn of the sending clock passes; what is done a few times a call is not worth it."""
 SHIPPED: Final = 3
 """The compiler's -O of what is installed. With 0 it is there in a third of the time, slow, and asserts more."""
 KEPT: Final = 3

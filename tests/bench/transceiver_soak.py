@@ -91,11 +91,17 @@ def soak(
     rate: float,
     tell: Callable[[Moment], None] = lambda _moment: None,
     settle: float = 0.0,
+    *,
+    compiled: bool = True,
 ) -> Soaked:
     """Let calls come and go."""
     cores = sorted(os.sched_getaffinity(0))
     soaked, gone = Soaked(), 0
-    with spoken() as speaking, transceiver("echo", cores[0]) as server, callers(cores[-1], server) as calling:
+    with (
+        spoken() as speaking,
+        transceiver("echo", cores[0], compiled=compiled) as server,
+        callers(cores[-1], server) as calling,
+    ):
         calling.ask("speak", frames=str(speaking), number=True)
         for _ in range(pieces):
             told = calling.ask("churn", count=calls, rate=rate, seconds=seconds / pieces, talk=True, channel=True)

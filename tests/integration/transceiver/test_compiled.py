@@ -13,7 +13,11 @@ from tests.support.tiers import C_COMPILER
 
 pytestmark = [pytest.mark.needs(C_COMPILER), pytest.mark.timeout(1200)]
 TOLD = ("tests/unit/media", "tests/unit/transceiver", "tests/unit/wire", "tests/property/media")
-CALLS = ("tests/integration/transceiver/test_echo_session.py", "tests/integration/transceiver/test_hostile_input.py")
+CALLS = (
+    "tests/integration/transceiver/test_echo_session.py",
+    "tests/integration/transceiver/test_hostile_input.py",
+    "tests/integration/media/test_pcm_port.py",
+)
 REPLACES_A_METHOD = "test_a_caller_that_never_retransmits_is_not_waited_for_for_ever"
 """Of a class, which machine code does not look up."""
 WHERE = """

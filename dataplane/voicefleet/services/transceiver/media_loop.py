@@ -43,6 +43,9 @@ TURN: Final = 0.001
 a virtual machine (what runs after it runs slowly), as much as two packets; so packets wait for each other."""
 CROWDED: Final = 2 * TURN
 """Turns that come closer than this are held apart; a worker with a few calls serves each packet when it comes."""
+STALLED: Final = 0.010
+"""The clock goes first in a turn, so that what is due does not wait for what has come. After so many seconds in which
+this thread stood still it does not: what came meanwhile is to be sent, and without it the clock would see a pause."""
 _WAKE: Final = (1).to_bytes(8, sys.byteorder)
 
 Command = Callable[[float], None]
@@ -176,10 +179,10 @@ class MediaLoop:
             events = poll(wait // EPOLL_STEP * EPOLL_STEP if wait > 0.0 else 0.0)
             before, now = woken, monotonic()
             woken, behind = now, False
-            # The clock first: what is due does not wait for what has come.
-            self._look_after(now)
-            for flush in flushes:
-                flush(now)
+            if schedule.next() > now - STALLED:
+                self._look_after(now)
+                for flush in flushes:
+                    flush(now)
             for descriptor, _ in events:
                 reader = readers.get(descriptor)
                 if reader is not None:
