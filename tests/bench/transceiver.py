@@ -241,7 +241,7 @@ def capacity(contender: Contender, speaking: Path, seconds: float) -> Found:
         Row(what, "processor", 100 * best.share, "% of a core"),
         Row(what, "processor a call", cost, "ms a second"),
         Row(what, "sending clock's error, p99", best.clock, "ms"),
-        Row(what, "there and back, p50", best.delay, "ms"),
+        *([Row(what, "there and back, p50", best.delay, "ms")] if contender.numbered else []),
     ]
     return Found(best.calls, cost, rows, notes)
 
