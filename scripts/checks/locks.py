@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 RUNTIME = "requirements.lock"
 DEVELOPMENT = "requirements-dev.lock"
 BUILD = "requirements-build.lock"
+PIPECAT = "requirements-pipecat.lock"
 EXPLAINED = "docs/dependencies.md"
 
 _HEADER = """\
@@ -31,6 +32,7 @@ _HEADER = """\
 _TITLES = {
     RUNTIME: "What voicefleet runs on",
     BUILD: "What voicefleet is installed with from its source",
+    PIPECAT: "What an environment has whose Pipecat pipelines serve calls",
     DEVELOPMENT: "What voicefleet runs on and what it is developed with",
 }
 _DIGEST = re.compile(r"^# dependencies: sha256:(\w+)$", re.MULTILINE)
@@ -79,9 +81,10 @@ def findings(root: Path) -> Iterator[str]:
         Requirement(text) for text in [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]
     ]
     development = [Requirement(text) for text in project["dependency-groups"]["dev"]]
+    pipecat = [Requirement(text) for text in project["dependency-groups"]["pipecat"]]
     digest = dependency_digest(project)
     pins: dict[str, list[Pin]] = {}
-    wanted = {RUNTIME: runtime, BUILD: building, DEVELOPMENT: runtime + building + development}
+    wanted = {RUNTIME: runtime, BUILD: building, PIPECAT: pipecat, DEVELOPMENT: runtime + building + development}
     for lock, direct in wanted.items():
         if not (root / lock).is_file():
             yield f"{lock}: is missing; run scripts/lock"
@@ -93,7 +96,7 @@ def findings(root: Path) -> Iterator[str]:
         yield from _unsafe_lines(lock, text, pins[lock])
     for lock in (RUNTIME, BUILD):
         yield from _different_versions(lock, pins.get(lock, []), pins.get(DEVELOPMENT, []))
-    yield from _unexplained(root, runtime + building + development)
+    yield from _unexplained(root, runtime + building + development + pipecat)
 
 
 def dependency_digest(project: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ _PARTS: Final = (
     "requirements.lock",
     "requirements-build.lock",
     "requirements-dev.lock",
+    "requirements-pipecat.lock",
     "docs",
     "mkdocs.yml",
     "README.md",

@@ -13,12 +13,20 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "agents"
 
 
 @asynccontextmanager
-async def nursery(name: str, path: Path = EXAMPLES, *, memory: int = 0, reload: bool = False) -> AsyncIterator[Nursery]:
+async def nursery(
+    name: str,
+    path: Path = EXAMPLES,
+    *,
+    memory: int = 0,
+    reload: bool = False,
+    interpreter: Path | None = None,
+    deadline: float = DEADLINE,
+) -> AsyncIterator[Nursery]:
     """Where agents of one class come from, ready."""
-    made = Nursery(AgentCode(name, path, memory, reload))
+    made = Nursery(AgentCode(name, path, memory, reload, interpreter))
     running = asyncio.create_task(made.run())
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(deadline):
             await made.ready.wait()
         yield made
     finally:

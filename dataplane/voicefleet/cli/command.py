@@ -91,6 +91,9 @@ def up(
             metavar="FILE.py:CLASS", help="A Python agent of yours, instead of the file's; followed as it changes."
         ),
     ] = "",
+    agent_python: Annotated[
+        Path | None, typer.Option(help="A Python with its packages, such as that of a virtual environment.")
+    ] = None,
     lan: Annotated[bool, typer.Option("--lan", help="For phones on this network: https, and a QR code.")] = False,
     lan_address: Annotated[str, typer.Option(help="Which address of this machine, if it has several.")] = "",
 ) -> None:
@@ -102,7 +105,7 @@ def up(
 
         if file is None and FILE_NAME.exists():
             file = FILE_NAME
-        up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address, agent), loading)
+        up(UpOptions(file, port, ready_file, lan or bool(lan_address), lan_address, agent, agent_python), loading)
 
 
 @app.command()

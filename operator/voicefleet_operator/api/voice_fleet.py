@@ -53,6 +53,9 @@ class Python(Part):
     config_map_ref: ConfigMapRef | None = None
     """Its entries are the module's files. Without it the module is installed in the fleet's `image`. Running pods keep
     what they have imported: roll them (`kubectl rollout restart`) after a change."""
+    interpreter: Annotated[str, Field(max_length=253, pattern=r"^/[^\s:]+$")] | None = None
+    """A Python in the fleet's `image` with the packages that the class needs, such as `/opt/agent/bin/python` of a
+    virtual environment. Without it the class uses voicefleet's own packages."""
     memory_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = 1024
     """What one call's process may take beyond what the module takes; 0 is no bound. Give the transceivers' `resources`
     room for all calls of a pod."""

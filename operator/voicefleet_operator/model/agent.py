@@ -41,7 +41,10 @@ def realtime_environment(realtime: Realtime) -> Mapping[str, str]:
 
 def python_environment(python: Python) -> Mapping[str, str]:
     """Likewise."""
-    return {Env.PYTHON_AGENT: python.entrypoint, Env.PYTHON_AGENT_MEMORY: str(python.memory_megabytes)}
+    environment = {Env.PYTHON_AGENT: python.entrypoint, Env.PYTHON_AGENT_MEMORY: str(python.memory_megabytes)}
+    if python.interpreter is not None:
+        environment[Env.PYTHON_AGENT_INTERPRETER] = python.interpreter
+    return environment
 
 
 def agent_volumes(fleet: Fleet) -> tuple[Volume, ...]:

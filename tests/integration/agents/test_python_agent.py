@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +15,7 @@ import pytest
 
 from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
 from tests.support.facts import DEADLINE, eventually
-from tests.support.python_agents import nursery
+from tests.support.python_agents import EXAMPLES, nursery
 from tests.support.spoken_audio import speech
 from tests.support.tiers import SPEECH
 from tests.support.workers import direct_worker
@@ -96,7 +98,7 @@ async def test_the_smallest_agent_hums_at_its_pace() -> None:
 
 @pytest.mark.needs(SPEECH)
 async def test_a_parrot_takes_turns_and_is_quiet_when_it_is_spoken_to() -> None:
-    words = array("h", speech(2.0, 48000))
+    words = array("h", speech(2.0, 8_000))  # aiortc asks for so many
 
     class Speaker:
         def __init__(self) -> None:
@@ -137,7 +139,7 @@ def _loud(caller: AiortcCaller) -> bool:
 
 @pytest.mark.needs(SPEECH)
 async def test_a_transcriber_tells_the_client_what_was_said_turn_by_turn() -> None:
-    words = array("h", speech(2.0, 48000))
+    words = array("h", speech(2.0, 8_000))  # aiortc asks for so many
     async with call_with("transcriber:Transcriber") as caller:
         begun: list[int] = []
 
@@ -219,7 +221,22 @@ async def test_changed_code_serves_new_calls_and_live_ones_keep_theirs(tmp_path:
 
 async def test_code_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_module\n")
-    made = Nursery(AgentCode("broken:Agent", tmp_path))
+    why = await refusal(AgentCode("broken:Agent", tmp_path), "no_such_module")
+    assert why.startswith("broken:Agent: ")
+
+
+async def test_a_python_that_is_missing_or_lacks_what_agents_need_is_named(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    bare_python = bare / "bin" / "python"
+    why = await refusal(AgentCode("parrot:Parrot", EXAMPLES, interpreter=bare_python), "numpy")
+    assert str(bare_python) in why
+    await refusal(AgentCode("parrot:Parrot", EXAMPLES, interpreter=tmp_path / "none"), "can't be started")
+
+
+async def refusal(code: AgentCode, part: str) -> str:
+    """What somebody is told who wants an agent of that code, once it says what is expected."""
+    made = Nursery(code)
     running = asyncio.create_task(made.run())
     try:
 
@@ -231,9 +248,9 @@ async def test_code_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
             return ""
 
         async with asyncio.timeout(DEADLINE):
-            while "no_such_module" not in (why := await named()):  # noqa: ASYNC110
+            while part not in (why := await named()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        assert why.startswith("broken:Agent: ")
+        return why
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

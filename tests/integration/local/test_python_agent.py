@@ -21,6 +21,9 @@ async def test_somebody_calls_an_agent_of_their_own(tmp_path: Path) -> None:
 
 
 async def test_an_agent_that_is_not_there_is_told_in_a_sentence() -> None:
-    said = await asyncio.gather(*(run("up", "--port=0", f"--agent={name}") for name in ("no.py:Agent", "tone.py")))
-    assert [code for code, _ in said] == [3, 2]
+    tone = f"{EXAMPLES / 'tone.py'}:Tone"
+    tries = (("no.py:Agent",), ("tone.py",), (tone, "--agent-python=no/python"))
+    said = await asyncio.gather(*(run("up", "--port=0", f"--agent={name}", *more) for name, *more in tries))
+    assert [code for code, _ in said] == [3, 2, 3]
+    assert "no/python is no program" in said[2][1]
     assert "there is no file no.py" in said[0][1] and "no FILE.py:CLASS" in said[1][1]

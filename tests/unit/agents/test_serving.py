@@ -4,6 +4,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+import pytest
+
 from voicefleet.agents.python.agent import VoiceAgent
 from voicefleet.agents.python.messages import PLAYED, Kind, Reader, written, written_json
 from voicefleet.agents.python.serving import ServedCall
@@ -42,3 +44,43 @@ async def test_an_answer_that_nobody_waits_for_any_more_does_not_end_the_call() 
     ours.close()
     await served
     theirs.close()
+
+
+class Works(VoiceAgent):
+    """Does beside the call what its configuration says."""
+
+    async def on_start(self) -> None:
+        self.begin(self.work())
+        await asyncio.sleep(0)
+
+    async def work(self) -> None:
+        if self.call.config.get("fails"):
+            raise RuntimeError("as it was told")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("work")
+
+    async def on_end(self) -> None:
+        ended.append("call")
+
+
+ended: list[str] = []
+
+
+async def test_what_is_done_beside_a_call_ends_the_call_when_it_fails() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(written_json(Kind.START, {"id": "rtc_1", "config": {"fails": True}}))
+        with pytest.raises(ExceptionGroup, match="unhandled errors"):
+            await ServedCall(theirs, Works).run()
+
+
+async def test_what_is_done_beside_a_call_is_cancelled_once_the_agent_knows_of_the_end() -> None:
+    ended.clear()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.sendall(written_json(Kind.START, {"id": "rtc_1", "config": {}}))
+        ours.close()
+        await ServedCall(theirs, Works).run()
+    assert ended == ["call", "work"]

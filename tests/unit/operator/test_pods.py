@@ -108,9 +108,11 @@ def test_a_transceiver_reads_how_it_reaches_its_models(tmp_path: Path) -> None:
 
 def test_a_transceiver_finds_the_class_that_serves_its_calls_in_a_config_map(tmp_path: Path) -> None:
     python = {"entrypoint": "parrot:Parrot", "configMapRef": {"name": "my-agent"}, "memoryMegabytes": 256}
+    python["interpreter"] = "/opt/agent/bin/python"
     pod = pods(made(fleet=fleet(agent={"type": "Python", "python": python})))[Component.TRANSCEIVER]
     settings = load(TransceiverSettings, environment(pod, tmp_path))
     assert (settings.agent, settings.python_agent, settings.python_agent_memory) == ("python", "parrot:Parrot", 256)
+    assert settings.python_agent_interpreter == Path("/opt/agent/bin/python")
     (volume,) = (each for each in pod["volumes"] if each.get("configMap", {}).get("name") == "my-agent")
     (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
     assert str(settings.python_agent_path).endswith(mount["mountPath"]) and mount["readOnly"]

@@ -8,5 +8,6 @@ class Parrot(VoiceAgent):
 """
 
 from voicefleet.agents.python.agent import Turn, VoiceAgent
+from voicefleet.core.turns.rules import Mode, TurnRules
 
-__all__ = ["Turn", "VoiceAgent"]
+__all__ = ["Turn", "VoiceAgent", "Mode", "TurnRules"]

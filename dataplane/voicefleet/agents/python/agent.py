@@ -1,5 +1,6 @@
 """The base of a user's agent."""
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -29,6 +30,8 @@ class Call(Protocol):
     async def hush(self) -> float: ...
     async def silent(self) -> None: ...
     def tell(self, event: dict[str, Any]) -> None: ...
+    def last_word(self, ago: float) -> None: ...
+    def begin(self, work: Coroutine[Any, Any, None]) -> None: ...
     def hang_up(self, reason: str) -> None: ...
 
 
@@ -53,6 +56,9 @@ class VoiceAgent:
 
     async def on_audio(self, pcm: bytes, captured: float) -> None:
         """The next of the caller's audio; `captured` is when it was said, on the machine's monotonic clock."""
+
+    async def on_speech(self) -> None:
+        """The caller begins to speak; what the agent says is dropped after this, unless `rules` say otherwise."""
 
     async def on_turn(self, turn: Turn) -> None:
         """The caller has said something and waits."""
@@ -82,6 +88,10 @@ class VoiceAgent:
     async def hush(self) -> float:
         """Fall silent at once; milliseconds that the caller has heard since the call began."""
         return await self.call.hush()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside the call; if it raises, the call ends, and the end of the call cancels it."""
+        self.call.begin(work)
 
     def tell(self, event: dict[str, Any]) -> None:
         """Send a JSON object to the client's data channel."""

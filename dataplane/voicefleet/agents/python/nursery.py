@@ -25,6 +25,7 @@ PAUSES: Final = (0.5, 30.0)
 LOOK: Final = 0.5
 LAST_WORDS: Final = 3.0
 """Seconds that an agent has when its call is over; one that is stuck would stay for ever."""
+_ELSEWHERE: Final = Path(__file__).with_name("elsewhere.py")
 _log = logs.logger(__name__)
 
 
@@ -44,6 +45,8 @@ class AgentCode:
     """Octets that one call's process may take beyond what the module took; 0 is no bound."""
     reload: bool = False
     """Look for changes of the code, for new calls."""
+    interpreter: Path | None = None
+    """The Python whose packages it uses; None for our own."""
 
 
 class Nursery:
@@ -65,7 +68,14 @@ class Nursery:
         try:
             while True:
                 seen = self._stamp()
-                child, door = await self._start()
+                try:
+                    child, door = await self._start()
+                except OSError as error:
+                    self._problem = f"{self._code.interpreter or sys.executable} can't be started: {error.strerror}"
+                    _log.error("no new agents", why=self._problem, code=self._code.name)
+                    await self._wait(pause, seen)
+                    pause = min(2 * pause, PAUSES[1])
+                    continue
                 problem = await self._hear(door)
                 if problem is None:
                     pause = PAUSES[0]
@@ -127,12 +137,16 @@ class Nursery:
         return child, Conversation(ours)
 
     def _command(self, descriptor: int) -> Sequence[str]:
-        module = "voicefleet.agents.python.nursery_process"
-        return (sys.executable, "-m", module, str(descriptor), self._code.name, str(self._code.memory))
+        told = str(descriptor), self._code.name, str(self._code.memory)
+        if self._code.interpreter is not None:
+            return (str(self._code.interpreter), str(_ELSEWHERE), *told)
+        return (sys.executable, "-m", "voicefleet.agents.python.nursery_process", *told)
 
     def _environment(self) -> dict[str, str]:
         """As ours, but without our settings: a user's code has no business with the fleet's keys."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("VOICEFLEET_")}
+        if self._code.interpreter is not None:
+            kept.pop("PYTHONPATH", None)  # of our packages, which are not for another Python
         if self._code.path is not None:
             kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(self._code.path), kept.get("PYTHONPATH"))))
         return kept

@@ -36,29 +36,33 @@ class ServedCall:
         self._waiting: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue()
         self._said = False
         self._heard_before = 0.0
+        self._tasks = asyncio.TaskGroup()
+        self._begun: list[asyncio.Task[None]] = []
         self.id = ""
         self.config: dict[str, Any] = {}
 
     async def run(self) -> None:
         """Serve the call; an exception of the agent's ends it."""
         self._put(written(Kind.HELLO, PID.pack(os.getpid())))
-        async with asyncio.TaskGroup() as tasks:
+        async with self._tasks as tasks:
             background = [tasks.create_task(each) for each in (self._write(), self._read(), self._beat())]
             try:
                 while True:
                     kind, payload = await self._waiting.get()
                     if kind is Kind.END:
                         break
-                    await self._take(kind, payload, tasks)
+                    await self._take(kind, payload)
             finally:
                 if self._answering is not None:
                     self._answering.cancel()
                 for task in background:
                     task.cancel()
-        if self._agent is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE):
-                    await self._agent.on_end()
+            if self._agent is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE):
+                        await self._agent.on_end()
+            for task in self._begun:
+                task.cancel()
 
     # What the agent does.
 
@@ -88,13 +92,21 @@ class ServedCall:
         """To the client's data channel."""
         self._put(written_json(Kind.TELL, event))
 
+    def last_word(self, ago: float) -> None:
+        """The caller's turn is over, and its last word was so many seconds before the newest sound."""
+        self._put(written(Kind.LAST_WORD, SECONDS.pack(ago)))
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside the call."""
+        self._begun.append(self._tasks.create_task(work))
+
     def hang_up(self, reason: str) -> None:
         """End the call."""
         self._put(written_json(Kind.HANG_UP, {"reason": reason}))
 
     # What comes from the worker.
 
-    async def _take(self, kind: Kind, payload: bytes, tasks: asyncio.TaskGroup) -> None:
+    async def _take(self, kind: Kind, payload: bytes) -> None:
         agent = self._agent
         if kind is Kind.START:
             fields = json.loads(payload)
@@ -108,25 +120,26 @@ class ServedCall:
             pcm = payload[SECONDS.size :]
             await agent.on_audio(pcm, captured)
             for turn in self._turns.hear(pcm, pcm, len(pcm) / 2 / agent.rate):
-                await self._turn(agent, turn, tasks)
+                await self._turn(agent, turn)
         elif kind is Kind.KEY:
             await agent.on_key(json.loads(payload)["key"])
         elif kind is Kind.EVENT:
             await agent.on_event(json.loads(payload))
 
-    async def _turn(self, agent: VoiceAgent, turn: TurnStarted | TurnEnded, tasks: asyncio.TaskGroup) -> None:
+    async def _turn(self, agent: VoiceAgent, turn: TurnStarted | TurnEnded) -> None:
         if isinstance(turn, TurnStarted):
             self.tell({"type": "input_audio_buffer.speech_started", "audio_start_ms": round(1000 * turn.at)})
+            await agent.on_speech()
             if agent.rules.interrupt_response:
                 await self._interrupt(agent)
             return
         self.tell({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": round(1000 * turn.at)})
-        self._put(written(Kind.LAST_WORD, SECONDS.pack(self._turns.at - turn.at)))
+        self.last_word(self._turns.at - turn.at)
         sounds = b"".join(self._turns.take())
         if self._answering is not None:
             self._answering.cancel()
         spoken = Turn(sounds, len(sounds) / 2 / agent.rate, turn.silence)
-        self._answering = tasks.create_task(_cancellable(agent.on_turn(spoken)))
+        self._answering = self._tasks.create_task(_cancellable(agent.on_turn(spoken)))
 
     async def _interrupt(self, agent: VoiceAgent) -> None:
         speaking = self._answering is not None and not self._answering.done()
@@ -153,8 +166,9 @@ class ServedCall:
         self._out.put_nowait(message)
 
     async def _write(self) -> None:
-        while True:
-            await self._loop.sock_sendall(self._end, await self._out.get())
+        with contextlib.suppress(ConnectionError):  # the call is over, as `_read` sees too
+            while True:
+                await self._loop.sock_sendall(self._end, await self._out.get())
 
     async def _read(self) -> None:
         while data := await self._loop.sock_recv(self._end, _READ):

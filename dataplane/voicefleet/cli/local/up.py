@@ -44,6 +44,8 @@ class UpOptions:
     lan_address: str
     agent: str = ""
     """`FILE.py:CLASS`, instead of what the file says."""
+    agent_python: Path | None = None
+    """The Python that it runs by."""
 
 
 def up(options: UpOptions, early: Early) -> None:
@@ -118,7 +120,7 @@ class _Run:
         self._fleet = LocalFleet(
             self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled, self._flush
         )
-        self._agent = _python_agent(options.agent) if options.agent else {}
+        self._agent = _python_agent(options.agent, options.agent_python) if options.agent else {}
         self._announced = False
         self.ready_files = [ready_file.directory() / f"{os.getpid()}.json"]
         if options.ready_file is not None:
@@ -222,7 +224,7 @@ class _Run:
         say(f"Talk to it: {ready.console} (Ctrl-C ends the fleet)")
 
 
-def _python_agent(named: str) -> dict[str, str]:
+def _python_agent(named: str, interpreter: Path | None) -> dict[str, str]:
     """The settings of a transceiver whose agent is a class in a file."""
     file, _, name = named.rpartition(":")
     path = Path(file)
@@ -232,11 +234,15 @@ def _python_agent(named: str) -> dict[str, str]:
         )
     if not path.is_file():
         raise Failure(f"there is no file {path}", "name the file of your agent", Exit.INVALID)
+    if interpreter is not None and not os.access(interpreter, os.X_OK):
+        raise Failure(f"--agent-python {interpreter} is no program", "name the python of an environment", Exit.INVALID)
     return {
         Env.AGENT: "python",
         Env.PYTHON_AGENT: f"{path.stem}:{name}",
         Env.PYTHON_AGENT_PATH: str(path.parent.resolve()),
         Env.PYTHON_AGENT_RELOAD: "true",
+        # Not resolved: a virtual environment's python is a link, and knows itself by where the link is.
+        Env.PYTHON_AGENT_INTERPRETER: str(interpreter.absolute()) if interpreter is not None else "",
     }
 
 

@@ -85,6 +85,7 @@ def _python(settings: TransceiverSettings) -> AgentChoice:
         settings.python_agent_path,
         settings.python_agent_memory * 1024 * 1024,
         settings.python_agent_reload,
+        settings.python_agent_interpreter,
     )
     nursery = Nursery(code)
     return AgentChoice(lambda _asked: PythonLink(nursery), nursery=nursery)

@@ -83,6 +83,10 @@ class TransceiverSettings(ServiceSettings):
     python_agent_reload: bool = False
     """Look for changes below `python_agent_path`; new calls get the new code."""
 
+    python_agent_interpreter: Path | None = None
+    """A Python with the packages that the class needs, such as `/opt/agent/bin/python` of a virtual environment. There
+    voicefleet need not be installed, numpy must be. Without it, the class uses voicefleet's own packages."""
+
     @model_validator(mode="after")
     def _python_class(self) -> "TransceiverSettings":
         if self.agent == "python" and not self.python_agent:
