@@ -251,6 +251,10 @@ class Metric:
     WORKER_MEMORY: Final = "voicefleet_worker_resident_memory_bytes"
     PACKETS_REFUSED: Final = "voicefleet_packets_refused"
     MODEL_CONNECTIONS: Final = "voicefleet_model_connections"
+    MODEL_CALLS: Final = "voicefleet_model_calls"
+    MODEL_UP: Final = "voicefleet_model_up"
+    MODEL_CONNECT: Final = "voicefleet_model_connect_seconds"
+    MODEL_REFUSED: Final = "voicefleet_model_refused"
 
     # Relays, which the operator asks.
     RELAY_PACKETS: Final = "voicefleet_relay_packets"

@@ -77,9 +77,9 @@ class WatchedConnection:
 class WatchedSocket(ModelSocket):
     """Tells its connection which messages to look for."""
 
-    def __init__(self, socket: Any, url: str, leave: Callable[[], None]) -> None:
+    def __init__(self, socket: Any, url: str, since: float, leave: Callable[[], None]) -> None:
         self.connection = WatchedConnection(socket)
-        super().__init__(self.connection, url, leave)  # type: ignore[arg-type]
+        super().__init__(self.connection, url, since, leave)  # type: ignore[arg-type]
         self.next: float | None = None
 
     def send(self, message: bytes) -> None:

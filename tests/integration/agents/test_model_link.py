@@ -226,10 +226,13 @@ async def test_places_at_a_model_are_limited_and_given_back() -> None:
         await first.told("session.created")
         (endpoint,) = first.models.endpoints.all
         assert endpoint.calls == 1
+        (figures,) = first.models.figures().values()
+        assert (figures["connected"], figures["calls"], figures["well"]) == (1, 1, 1) and figures["seconds"] > 0
         async with aiortc_caller() as second:
             created = first.worker.create(await second.offer(), {"type": "realtime"}, [])
             await second.answer(created.answer)
             error = json.loads(await asyncio.wait_for(second.messages.get(), DEADLINE))["error"]
+            assert first.models.refused == 1
             assert error["code"] == "no_model_available" and "all 1 places are taken" in error["message"]
         await first.caller.close()
         await eventually(lambda: endpoint.calls == 0, "the place is free again")

@@ -17,8 +17,12 @@ CLOSING: Final = 1.0
 class ModelSocket:
     """Belongs to the event loop; `write` and `messages` are to be run until `messages` ends."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool], url: str, leave: Callable[[], None]) -> None:
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse[bool], url: str, since: float, leave: Callable[[], None]
+    ) -> None:
         self.url = url
+        self.since = since
+        """When it was asked for, of the loop's clock."""
         self.dropped = 0
         """Messages that were given up, the oldest first."""
         self._socket = socket

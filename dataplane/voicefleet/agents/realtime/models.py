@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -45,8 +44,8 @@ class Models:
 
     def __init__(self, plan: ModelPlan, key: Callable[[], str | None] = lambda: None) -> None:
         self.plan = plan
-        self.events: Counter[str] = Counter()
-        """What happened, for metrics."""
+        self.refused = 0
+        """Sessions for which no server was free in time."""
         self._key = key
         self._random = random.Random()
         self.endpoints = Endpoints([Endpoint(url, plan.limits) for url in plan.urls], self._random)
@@ -60,7 +59,7 @@ class Models:
             place = self.endpoints.take(now)
             if isinstance(place, Busy):
                 if now + place.wait > until:
-                    self.events["refused"] += 1
+                    self.refused += 1
                     raise NoModel(place.why)
                 await asyncio.sleep(place.wait * self._random.uniform(1.0, 1.2))
                 continue
@@ -70,14 +69,29 @@ class Models:
 
     def answered(self, socket: ModelSocket) -> None:
         """There is a session on this connection."""
-        self.events["connected"] += 1
-        self.endpoints.answered(self._endpoint(socket))
+        endpoint = self._endpoint(socket)
+        endpoint.counted["connected"] += 1
+        endpoint.seconds += asyncio.get_running_loop().time() - socket.since
+        self.endpoints.answered(endpoint)
 
     def lost(self, socket: ModelSocket) -> None:
         """The connection broke."""
-        self.events["lost"] += 1
+        endpoint = self._endpoint(socket)
+        endpoint.counted["lost"] += 1
         why = f"the model server ended the connection ({socket.end})"
-        self.endpoints.failed(self._endpoint(socket), why, asyncio.get_running_loop().time())
+        self.endpoints.failed(endpoint, why, asyncio.get_running_loop().time())
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """How each server is, for metrics: by its address, without what stands behind a question mark."""
+        return {
+            _named(endpoint.url): {
+                "calls": endpoint.calls,
+                "well": float(endpoint.well),
+                "seconds": endpoint.seconds,
+                **endpoint.counted,
+            }
+            for endpoint in self.endpoints.all
+        }
 
     async def close(self) -> None:
         """Nothing is connected afterwards."""
@@ -95,7 +109,7 @@ class Models:
             self._http = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None), connector=aiohttp.TCPConnector(limit=0)
             )
-        rest, taken = None, True
+        rest, taken, since = None, True, loop.time()
         try:
             async with asyncio.timeout(CONNECT):
                 socket = await self._http.ws_connect(
@@ -115,11 +129,11 @@ class Models:
         except (aiohttp.ClientError, OSError) as error:
             why = f"the model server can't be reached ({type(error).__name__})"
         else:
-            return ModelSocket(socket, place.url, lambda: self.endpoints.leave(place))
+            return ModelSocket(socket, place.url, since, lambda: self.endpoints.leave(place))
         finally:
             if taken:
                 self.endpoints.leave(place)
-        self.events["failed"] += 1
+        place.counted["failed"] += 1
         self.endpoints.failed(place, why, loop.time(), rest)
         logs.logger(__name__).warning("no model connection", url=place.url, why=why, failures=place.failures)
         return None
@@ -130,6 +144,11 @@ class Models:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         return headers
+
+
+def _named(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def address(url: str, config: Mapping[str, Any], model: str) -> str:

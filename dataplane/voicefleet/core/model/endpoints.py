@@ -4,6 +4,7 @@ Each has a limit of calls at a time and of new ones a minute. One that failed is
 with each failure, or for as long as it asked for; after that one call tries it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -50,6 +51,10 @@ class Endpoint:
         self.trying = False
         """A call finds out whether it is well again."""
         self.why = ""
+        self.counted: Counter[str] = Counter(dict.fromkeys(("connected", "failed", "lost"), 0))
+        """Sessions that began, tries that came to nothing, sessions that broke off."""
+        self.seconds = 0.0
+        """That the sessions took to begin, all together."""
         self._rate = RateLimiter(limits.rate, names=1) if limits.rate is not None else None
 
     @property

@@ -8,7 +8,13 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -126,8 +132,18 @@ class WorkerMetrics(Collector):
             Name.PACKETS_REFUSED, "Packets that belong to no call, by reason.", labels=["worker", "reason"]
         )
         models = CounterMetricFamily(
-            Name.MODEL_CONNECTIONS, "What became of connections to models.", labels=["worker", "event"]
+            Name.MODEL_CONNECTIONS,
+            "What became of connections to a model server.",
+            labels=["worker", "server", "event"],
         )
+        model_calls = GaugeMetricFamily(Name.MODEL_CALLS, "Calls at a model server.", labels=["worker", "server"])
+        model_up = GaugeMetricFamily(
+            Name.MODEL_UP, "1 while a model server's last answer was a good one.", labels=["worker", "server"]
+        )
+        connect = SummaryMetricFamily(
+            Name.MODEL_CONNECT, "Until a session with a model server had begun.", labels=["worker", "server"]
+        )
+        none_free = CounterMetricFamily(Name.MODEL_REFUSED, "Sessions that found no model server free.", labels=label)
         for worker in self._workers:
             number, pulse = [str(worker.number)], worker.pulse
             calls.add_metric(number, len(worker.calls))
@@ -140,14 +156,21 @@ class WorkerMetrics(Collector):
             clock.add_metric(number, _buckets(pulse.late), None)
             for reason, count in pulse.refused.items():
                 packets.add_metric([*number, reason], count)
-            for event, count in pulse.models.items():
-                models.add_metric([*number, event], count)
+            none_free.add_metric(number, pulse.models_refused)
+            for server, figures in pulse.models.items():
+                named = [*number, server]
+                for event in ("connected", "failed", "lost"):
+                    models.add_metric([*named, event], figures[event])
+                model_calls.add_metric(named, figures["calls"])
+                model_up.add_metric(named, figures["well"])
+                connect.add_metric(named, int(figures["connected"]), figures["seconds"])
         capacity = GaugeMetricFamily(Name.CAPACITY, "Calls that all workers take together.", value=self._capacity)
         created = CounterMetricFamily(Name.CALLS_CREATED, "Calls that were taken.", value=self._created())
         refused = CounterMetricFamily(Name.CALLS_REFUSED, "Calls that were not taken, by cause.", labels=["cause"])
         for cause, count in self._refused.items():
             refused.add_metric([cause], count)
-        yield from (calls, up, restarts, cpu, memory, clock, packets, models, capacity, created, refused)
+        yield from (calls, up, restarts, cpu, memory, clock, packets)
+        yield from (models, model_calls, model_up, connect, none_free, capacity, created, refused)
 
 
 def _buckets(late: Sequence[int]) -> list[tuple[str, float]]:

@@ -18,8 +18,11 @@ class Pulse:
     """Turns by how late they came to a deadline (`media_loop.LATENESS_BOUNDS`)."""
     refused: dict[str, int]
     """Packets that belong to no call, by reason."""
-    models: dict[str, int]
-    """What became of connections to models: connected, failed, lost, refused."""
+    models: dict[str, dict[str, float]]
+    """How each model server is: sessions that connected, failed, were lost; `calls` now; whether it is `well`; and the
+    `seconds` that all sessions took to begin."""
+    models_refused: int
+    """Sessions for which none was free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class WorkerProcess:
                 resident=_resident(),
                 late=tuple(media.lateness),
                 refused=dict(self._worker.refused),
-                models=dict(self._choice.models.events) if self._choice.models is not None else {},
+                models=self._choice.models.figures() if self._choice.models is not None else {},
+                models_refused=self._choice.models.refused if self._choice.models is not None else 0,
             )
         )
 
