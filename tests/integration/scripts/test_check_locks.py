@@ -31,7 +31,7 @@ def test_a_locked_version_that_is_not_what_was_asked_for_is_named(project: Proje
 
 
 def test_a_dependency_that_is_not_locked_is_named(project: ProjectCopy) -> None:
-    project.replace("pyproject.toml", '    "redis>=', '    "nothing-of-this-name>=1.0",\n    "redis>=')
+    project.replace("pyproject.toml", '    "redis', '    "nothing-of-this-name>=1.0",\n    "redis')
     found = locks(project)
     for lock in ("requirements.lock", "requirements-dev.lock"):
         assert f"{lock}: nothing-of-this-name>=1.0 of pyproject.toml is not locked; run scripts/lock" in found
