@@ -88,6 +88,26 @@ async def test_turns_are_shown_against_the_budget_and_end_as_the_live_call_is_to
         assert problems == []
 
 
+@pytest.mark.needs(SPEECH)
+async def test_an_answer_is_interrupted_by_the_button(tmp_path: Path) -> None:
+    async with local_fleet(tmp_path) as fleet, chromium_page(speech(tmp_path / "speech.wav")) as page:
+        await talk(page, fleet.ready["console"])
+        updated = page.locator("[data-event='session.updated']")
+        before = await updated.count()
+        await page.get_by_label("Turns end").select_option("when I say so")  # so that nothing else interrupts
+        await expect(updated).to_have_count(before + 1, timeout=PATIENCE)
+        await page.wait_for_timeout(8000)  # of words, so that the answer is as long
+        speaks = page.locator("#transcript .note", has_text="the agent speaks")
+        before = await speaks.count()
+        await page.get_by_role("button", name="Mute").click()
+        await page.get_by_role("button", name="My turn is over").click()
+        await expect(speaks).to_have_count(before + 1, timeout=PATIENCE)
+        await page.get_by_role("button", name="Interrupt").click()
+        last = page.locator("#transcript .note").last
+        await expect(last).to_have_text("the agent was interrupted", timeout=PATIENCE)
+        await hang_up(page)
+
+
 @pytest.mark.needs(SPEECH, NODE)
 @pytest.mark.parametrize("look", LOOKS)
 async def test_the_page_is_for_everybody_in_a_call_and_before_it(tmp_path: Path, look: str) -> None:
