@@ -33,6 +33,9 @@ class Realtime(Part):
     """New calls that a transceiver pod brings to one model server in a minute; without it, as many as come."""
     telephone: bool = True
     """Whether the model takes G.711: callers who speak it are passed through then, without a codec."""
+    turns: Literal["Model", "Voicefleet"] = "Model"
+    """Who follows a session's `turn_detection`: the model, or voicefleet's own detector, which sends the model nothing
+    but turns, and notices interruptions."""
     interruption: Literal["Model", "Ear"] = "Model"
     """Who notices that a caller speaks over the model: the model alone, or our own ear as well, which is quicker and
     hears coughs too."""

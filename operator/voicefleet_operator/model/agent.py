@@ -34,6 +34,7 @@ def realtime_environment(realtime: Realtime) -> Mapping[str, str]:
         Env.REALTIME_CALLS: _number(realtime.calls_per_pod),
         Env.REALTIME_CALLS_PER_MINUTE: _number(realtime.calls_per_pod_and_minute),
         Env.REALTIME_TELEPHONE: "" if realtime.telephone else "false",
+        Env.REALTIME_TURNS: "" if realtime.turns == "Model" else realtime.turns.lower(),
         Env.REALTIME_INTERRUPTION: "" if realtime.interruption == "Model" else "ear",
     }
     return {name: value for name, value in wanted.items() if value}

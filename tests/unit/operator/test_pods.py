@@ -97,6 +97,7 @@ def test_a_transceiver_reads_how_it_reaches_its_models(tmp_path: Path) -> None:
         "callsPerPodAndMinute": 120,
         "telephone": False,
         "interruption": "Ear",
+        "turns": "Voicefleet",
     }
     modelled = fleet(agent={"type": "Realtime", "realtime": realtime})
     settings = load(TransceiverSettings, environment(pods(made(fleet=modelled))[Component.TRANSCEIVER], tmp_path))
@@ -104,6 +105,7 @@ def test_a_transceiver_reads_how_it_reaches_its_models(tmp_path: Path) -> None:
     assert (settings.realtime_calls, settings.realtime_calls_per_minute) == (40, 120)
     assert (settings.agent, settings.realtime_model) == ("realtime", "theirs")
     assert (settings.realtime_telephone, settings.realtime_interruption) == (False, "ear")
+    assert settings.realtime_turns == "voicefleet"
 
 
 def test_a_transceiver_finds_the_class_that_serves_its_calls_in_a_config_map(tmp_path: Path) -> None:

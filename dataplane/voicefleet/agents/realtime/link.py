@@ -11,6 +11,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from voicefleet.agents.ear import Ear
@@ -20,6 +21,7 @@ from voicefleet.agents.realtime.interruptions import Interruptions
 from voicefleet.agents.realtime.model_socket import ModelSocket
 from voicefleet.agents.realtime.models import Models, NoModel
 from voicefleet.agents.realtime.opening import Opened, opened
+from voicefleet.agents.realtime.own_turns import OwnTurns
 from voicefleet.agents.realtime.sound_format import PCM_RATE, SoundFormat, as_wanted
 from voicefleet.agents.realtime.speaker import MOST_AHEAD, Speaker
 from voicefleet.core.media.frame import AudioFrame
@@ -28,6 +30,7 @@ from voicefleet.core.model.audio_delta import append_event, read_delta
 from voicefleet.core.model.memory import Memory, merged
 from voicefleet.core.model.playback import Passed, Spoken
 from voicefleet.core.realtime.client_events import ClientError, ClientEvent, Door, read_event
+from voicefleet.core.realtime.shape import ShapeError
 from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.observability import logs
 
@@ -73,6 +76,8 @@ class RealtimeLink:
         self._restored: set[str] = set()
         """Items that the model is told again; the client knows them."""
         self._number = 0
+        self._turns: OwnTurns | None = None
+        """Where we decide about turns, and not the model."""
 
     # What the session calls (voicefleet.agents.link.AgentLink).
 
@@ -148,13 +153,23 @@ class RealtimeLink:
         self._format = form = SoundFormat.of_call(voice.coding, plan.telephone)
         self.pcm_rate = form.pcm_rate
         self._speaker = Speaker(voice, form.octets_per_ms, form.silence, self._passed)
+        if plan.own_turns:
+            self._turns = self._own_turns(voice)
         self._interruptions = Interruptions(
             self._speaker,
-            Ear(form.rate) if plan.own_ear else None,
+            Ear(form.rate) if plan.own_ear and self._turns is None else None,
             self._send,
             self.counted,
             truncates=self._door is Door.WEBRTC,
         )
+
+    def _own_turns(self, voice: Voice) -> OwnTurns:
+        made = partial(OwnTurns, kind=self._kind, rate=self._format.rate, voice=voice, caller=self._caller)
+        try:
+            return made(self._config, append=self._append, send=self._say)
+        except ShapeError as wrong:
+            self._caller.error(str(wrong), "invalid_value", param=wrong.param)
+            return made({}, append=self._append, send=self._say)
 
     async def _use(self, socket: ModelSocket) -> bool:
         """Until the connection is lost; whether there was a session."""
@@ -193,8 +208,8 @@ class RealtimeLink:
             self._caller.tell(LINK_EVENT, state="restored", restored_items=self._restore())
         else:
             self._caller.begin(json.dumps({**begun.created, "session": self._told(begun.session)}))
-        for audio in self._kept:
-            socket.send(append_event(audio))
+        for message in self._kept:
+            socket.send(message)
         self._kept.clear()
         while self._events:
             self._pass(self._events.popleft())
@@ -208,6 +223,8 @@ class RealtimeLink:
 
     async def _open(self, messages: AsyncIterator[bytes], socket: ModelSocket) -> Opened | None:
         asked = self._format.asked(self._memory.session, self._kind)
+        if self._turns is not None:
+            asked = self._turns.asked(asked)
         if asked:
             session = {"type": self._kind, **asked}
             socket.send(self._ours({"type": "session.update", "session": session}))
@@ -254,13 +271,26 @@ class RealtimeLink:
     # The caller's side.
 
     def _heard(self, audio: bytes) -> None:
-        socket = self._socket
-        if socket is not None:
-            socket.send(append_event(audio))
-        else:
-            self._kept.append(audio)
+        if self._turns is not None:
+            seconds = len(audio) / self._format.octets_per_ms / 1000
+            if self._turns.hear(audio, self._format.pcm(audio), seconds) and self._turns.interrupts:
+                self._interruptions.start(cancelled=True)
+            return
+        self._append(audio)
         if self._interruptions.wants_sound and self._interruptible:
             self._interruptions.listen(self._format.pcm(audio))
+
+    def _append(self, audio: bytes) -> None:
+        self._say_or_keep(append_event(audio))
+
+    def _say(self, event: dict[str, Any]) -> None:
+        self._say_or_keep(self._ours(event))
+
+    def _say_or_keep(self, message: bytes) -> None:
+        if self._socket is not None:
+            self._socket.send(message)
+        else:
+            self._kept.append(message)
 
     def _pass(self, event: ClientEvent) -> None:
         """To the model, with the formats that this call really has."""
@@ -270,7 +300,15 @@ class RealtimeLink:
         match event.type:
             case "session.update":
                 self._wanted = merged(self._wanted, body["session"])
-                body = {**body, "session": self._format.asked(body["session"], self._kind, only_named=True)}
+                asked = self._format.asked(body["session"], self._kind, only_named=True)
+                if self._turns is not None:
+                    try:
+                        self._turns.update(asked)
+                    except ShapeError as wrong:
+                        self._caller.error(str(wrong), "invalid_value", event_id=event.event_id, param=wrong.param)
+                        return
+                    asked = self._turns.asked(asked)
+                body = {**body, "session": asked}
             case "response.cancel":
                 self._interruptions.discard()
         self._memory.on_client(body)
@@ -278,7 +316,8 @@ class RealtimeLink:
 
     def _told(self, session: dict[str, Any]) -> dict[str, Any]:
         """The model's session as the client is told of it: over WebSocket it has its own formats."""
-        return session if self._door is Door.WEBRTC else as_wanted(session, self._wanted, self._kind)
+        told = session if self._door is Door.WEBRTC else as_wanted(session, self._wanted, self._kind)
+        return told if self._turns is None else self._turns.told(told)
 
     # The model's side.
 
@@ -304,7 +343,7 @@ class RealtimeLink:
         match event["type"]:
             case "session.updated":
                 self._session = event["session"]
-                if self._door is not Door.WEBRTC:
+                if self._door is not Door.WEBRTC or self._turns is not None:
                     self._caller.pass_on(json.dumps({**event, "session": self._told(event["session"])}))
                     return False
             case "response.created":

@@ -35,6 +35,8 @@ class ModelPlan:
     """Of each server, for this worker."""
     telephone: bool = True
     """Whether the models take G.711: a caller who speaks it is passed through then."""
+    own_turns: bool = False
+    """Whether this side decides about turns, and the model has no turn detection."""
     own_ear: bool = False
     """Whether this side decides that a caller interrupts, and not the model."""
 

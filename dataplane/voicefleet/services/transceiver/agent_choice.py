@@ -71,6 +71,7 @@ def _realtime(settings: TransceiverSettings) -> AgentChoice:
         headers=settings.realtime_headers,
         limits=worker_limits(settings),
         telephone=settings.realtime_telephone,
+        own_turns=settings.realtime_turns == "voicefleet",
         own_ear=settings.realtime_interruption == "ear",
     )
     models = Models(plan, lambda: key.value if key is not None else None)

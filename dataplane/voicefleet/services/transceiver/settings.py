@@ -53,6 +53,8 @@ class TransceiverSettings(ServiceSettings):
     """New calls that it brings to one model server in a minute, shared out likewise."""
     realtime_telephone: bool = True
     """Whether the models take G.711; a caller who speaks it is passed through then."""
+    realtime_turns: Literal["model", "voicefleet"] = "model"
+    """Who follows the session's `turn_detection`: the model, or our own detector, which sends the model turns only."""
     realtime_interruption: Literal["model", "ear"] = "model"
     """Who notices that a caller speaks over the model: the model, which tells us, or our own ear as well, which is
     quicker and hears coughs too."""
