@@ -10,7 +10,6 @@ waits in the call's queue; decoding is in it, and in the bridge its jitter buffe
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from typing import Final
 
 from tests.bench.report import Bar, Report, Row
 from tests.bench.transceiver import CLOCK, Contender, capacity, frames
-from tests.bench.transceiver_load import Running, Server, first_line, pinned, running
+from tests.bench.transceiver_load import Running, Server, first_line, pinned, python, running
+from tests.support.compiled import compiled_package
 from tests.support.pion import build, write_frames
 from tests.support.spoken_audio import speech
 from tests.support.workers import RING
@@ -65,10 +65,11 @@ def model(core: int, speaking: Speaking) -> Iterator[int]:
 
 @contextmanager
 def linked(speaking: Speaking, others: int, core: int) -> Iterator[Server]:
-    """A worker of ours; the model is on the `others`' core."""
+    """A worker of ours, as the image has it; the model is on the `others`' core."""
     with (
         model(others, speaking) as port,
-        running(pinned(core, (sys.executable, "-m", "tests.bench.agents_worker", str(port)), ALLOCATOR)) as process,
+        compiled_package() as package,
+        running(python(core, "tests.bench.agents_worker", str(port), package=package, **ALLOCATOR)) as process,
     ):
         api, hop = first_line(process).split()
         yield Server(process, f"http://127.0.0.1:{api}/v1/sessions", RING.keys[0].api_bearer, int(hop))
@@ -79,7 +80,7 @@ def bridged(speaking: Speaking, others: int, core: int) -> Iterator[Server]:
     """The yardstick."""
     with (
         model(others, speaking) as port,
-        running(pinned(core, (sys.executable, "-m", "tests.bench.agents_bridge", str(port)))) as process,
+        running(python(core, "tests.bench.agents_bridge", str(port))) as process,
     ):
         yield Server(process, f"http://127.0.0.1:{first_line(process)}/")
 
