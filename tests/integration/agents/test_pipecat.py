@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
 from tests.support.facts import DEADLINE, eventually
+from tests.support.local_fleet import local_fleet
 from tests.support.pipecat_environment import pipecat_python
 from tests.support.python_agents import EXAMPLES, nursery
 from tests.support.spoken_audio import speech
@@ -151,3 +152,15 @@ async def test_a_pipecat_pipeline_with_ears_of_its_own_speaks_to_its_end_and_the
         assert worker.sessions, "it is to be heard first"
         await eventually(lambda: not worker.sessions, "the call has ended with its pipeline")
         assert hears_speech_of(caller, 1.0), "what it said was heard before"
+
+
+@pytest.mark.needs(SPEECH)
+async def test_a_laptops_fleet_runs_the_example_by_the_python_that_has_pipecat(tmp_path: Path) -> None:
+    agent = ("--agent", f"{EXAMPLES / 'pipecat_parrot.py'}:Parrot", "--agent-python", str(pipecat_python()))
+    async with local_fleet(tmp_path, options=agent) as fleet, aiortc_caller() as caller:
+        caller.says = speaker = Speaker()
+        await fleet.call(caller)
+        async with asyncio.timeout(DEADLINE):
+            await caller.open.wait()
+        await speaker.says_something()
+        await eventually(lambda: hears_speech(caller), "the pipeline says it back")
