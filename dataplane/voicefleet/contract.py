@@ -76,6 +76,8 @@ class Env:
     """Path of an optional YAML file with the same settings; the environment wins."""
     LOG_FORMAT: Final = "VOICEFLEET_LOG_FORMAT"
     LOG_LEVEL: Final = "VOICEFLEET_LOG_LEVEL"
+    OTLP_ENDPOINT: Final = "VOICEFLEET_OTLP_ENDPOINT"
+    """Where traces go; relays have none."""
     HEALTH_LISTEN: Final = "VOICEFLEET_HEALTH_LISTEN"
     KEY_FILE: Final = "VOICEFLEET_KEY_FILE"
     """The fleet's key ring, as a Secret mounts it."""

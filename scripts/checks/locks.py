@@ -76,7 +76,8 @@ class Pin:
 def findings(root: Path) -> Iterator[str]:
     """Where pyproject.toml, the locks and the table of dependencies disagree."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    runtime = [Requirement(text) for text in project["project"]["dependencies"]]
+    extras = project["project"].get("optional-dependencies", {}).get("traces", [])
+    runtime = [Requirement(text) for text in [*project["project"]["dependencies"], *extras]]
     building = [
         Requirement(text) for text in [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]
     ]

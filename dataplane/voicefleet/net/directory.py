@@ -18,13 +18,12 @@ from typing import Final
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import exceptions
-from redis.asyncio.client import PubSub
 
 from voicefleet.contract import Metric as Name
 from voicefleet.contract import RedisKey
 from voicefleet.core.directory import Directory, Entry, Kind
 from voicefleet.net.directory_entries import EntryError, dump_entries, parse_entries, parse_entry
+from voicefleet.net.redis_library import PubSub, exceptions
 from voicefleet.net.redis_link import RedisLink, Unavailable
 
 SYNC_EVERY: Final = 2.0

@@ -19,10 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
 
-from redis import exceptions
-
 from voicefleet.net.child_process import die_with_parent
 from voicefleet.net.redis_address import connect
+from voicefleet.net.redis_library import exceptions
 from voicefleet.observability.logs import redactor
 
 MEMORY: Final = "256mb"

@@ -7,11 +7,7 @@
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-
+from voicefleet.net.redis_library import NoBackoff, Redis, Retry, Sentinel
 from voicefleet.net.setting_types import REDIS_SCHEMES
 
 SENTINEL_PORT: Final = 26379

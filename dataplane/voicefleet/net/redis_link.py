@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import exceptions
 
 from voicefleet.contract import Metric as Name
 from voicefleet.net.redis_address import RedisAddressError, connect
+from voicefleet.net.redis_library import exceptions
 from voicefleet.net.redis_target import RedisTarget
 from voicefleet.observability.logs import redactor
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
+    from voicefleet.net.redis_library import PubSub, Redis
 
 DEADLINE: Final = 0.5
 """Seconds for a command; Redis in the same cluster answers in one or two milliseconds."""

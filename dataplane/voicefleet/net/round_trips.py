@@ -14,11 +14,11 @@ from typing import Any, Final
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis.asyncio import Redis
 
 from voicefleet.contract import Metric as Name
 from voicefleet.contract import RedisKey
 from voicefleet.core.steering.round_trips import RoundTrips
+from voicefleet.net.redis_library import Redis
 from voicefleet.net.redis_link import RedisLink, Unavailable
 from voicefleet.net.write_behind import keep_sending
 

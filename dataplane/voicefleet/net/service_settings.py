@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from voicefleet.contract import Port
 from voicefleet.net.configuration import Settings
 from voicefleet.net.redis_target import RedisTarget
-from voicefleet.net.setting_types import Address, HostPort, PlaceSetting, RedisUrl
+from voicefleet.net.setting_types import Address, HostPort, HttpUrl, PlaceSetting, RedisUrl
 
 
 class ServiceSettings(Settings):
@@ -56,3 +56,11 @@ class ServiceSettings(Settings):
         if self.redis_url is not None and self.redis_url_file is not None:
             raise ValueError("VOICEFLEET_REDIS_URL and VOICEFLEET_REDIS_URL_FILE are both set; allowed: one of them")
         return self
+
+
+class TracedSettings(ServiceSettings):
+    """What those are told, besides, whose calls' set-ups can be traced."""
+
+    otlp_endpoint: HttpUrl | None = None
+    """Send traces of calls' set-ups there, by OTLP over HTTP: a collector's base URL, to which `/v1/traces` is added.
+    Needs `voicefleet[traces]`. Headers, sampler and queue are OpenTelemetry's own `OTEL_*` variables."""

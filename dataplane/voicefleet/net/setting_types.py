@@ -184,6 +184,17 @@ def _web_socket_url(value: str) -> str:
     return value
 
 
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("whose scheme is not http or https")
+    if not parts.hostname:
+        raise ValueError("which names no host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("which holds more than a host, a port and a path")
+    return value
+
+
 Address = Annotated[
     HostPort, PlainValidator(parse_host_port), Allowed("host:port such as 0.0.0.0:8088, [::]:8088 or :8088")
 ]
@@ -214,3 +225,5 @@ RedisUrl = Annotated[
 """A Redis server or its sentinels; secret, since it may hold a password."""
 WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url), Allowed("a URL such as wss://model.example/v1/realtime")]
 """A WebSocket server."""
+HttpUrl = Annotated[str, AfterValidator(_http_url), Allowed("a URL such as http://collector.example:4318")]
+"""An HTTP server; it may hold no password, so that it can be told in errors."""

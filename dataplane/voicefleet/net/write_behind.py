@@ -11,10 +11,9 @@ from typing import Final, NamedTuple
 
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
-from redis import exceptions
-from redis.asyncio import Redis
 
 from voicefleet.contract import Metric as Name
+from voicefleet.net.redis_library import Redis, exceptions
 from voicefleet.net.redis_link import Fault, RedisLink, Unavailable, fault_of
 
 BATCH: Final = 500

@@ -213,10 +213,13 @@ class Image(Part):
 
 
 class Monitoring(Part):
-    """What Prometheus is told."""
+    """What Prometheus and a collector of traces are told."""
 
     service_monitor: Literal["Auto", "Never"] = "Auto"
     """`Auto` makes ServiceMonitors where the cluster knows that kind."""
+    otlp_endpoint: Annotated[str, Field(max_length=512, pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$")] = ""
+    """A collector that signaling and transceivers send traces of calls' set-ups to, by OTLP over HTTP, such as
+    `http://collector.observability:4318`. Empty: nobody traces."""
 
 
 class VoiceFleetSpec(Part):

@@ -24,6 +24,7 @@ from voicefleet_operator.model.pod import (
 )
 from voicefleet_operator.model.resources import Fleet, Installation
 from voicefleet_operator.model.surroundings import account, disruption_budget, pod_monitor
+from voicefleet_operator.model.traces import traces_environment
 
 API_KEYS: Final = "/etc/voicefleet/api-keys"
 REDIS_CONFIGURATION: Final = "redis.conf"
@@ -58,7 +59,7 @@ def signaling_workload(fleet: Fleet, here: Installation) -> Manifest:
     """The Deployment of signaling."""
     spec, geo = fleet.spec.signaling, fleet.spec.geo
     labels, name = fleet_selector(fleet, Component.SIGNALING), signaling_name(fleet.name)
-    environment = {Env.API_KEYS_DIRECTORY: API_KEYS}
+    environment = {Env.API_KEYS_DIRECTORY: API_KEYS, **traces_environment(fleet.spec.monitoring)}
     if spec.trusted_proxies:
         environment[Env.TRUSTED_PROXIES] = ",".join(spec.trusted_proxies)
     if geo.database == GEO_BUNDLED:

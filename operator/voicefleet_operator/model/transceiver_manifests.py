@@ -10,6 +10,7 @@ from voicefleet_operator.model.network_policies import transceiver_policy
 from voicefleet_operator.model.pod import Container, place_text, secret_volume, service_pod, with_hash
 from voicefleet_operator.model.resources import Fleet, Installation, Shard
 from voicefleet_operator.model.surroundings import account, disruption_budget, pod_monitor
+from voicefleet_operator.model.traces import traces_environment
 
 CERTIFICATE: Final = "/etc/voicefleet/certificate"
 
@@ -52,6 +53,7 @@ def workload(shard: Shard, fleet: Fleet, here: Installation, replicas: int) -> M
             Env.DRAIN_DEADLINE: duration(spec.drain.deadline),
             **place_text(spec.location),
             **agent_environment(fleet.spec.agent),
+            **traces_environment(fleet.spec.monitoring),
         },
         ports=[
             {"name": "hop", "containerPort": Port.HOP, "protocol": "UDP"},

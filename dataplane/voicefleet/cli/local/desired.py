@@ -20,6 +20,7 @@ from voicefleet_operator.api.spelling import duration
 from voicefleet_operator.api.transceiver_shard import TransceiverShardSpec
 from voicefleet_operator.api.voice_fleet import VoiceFleetSpec
 from voicefleet_operator.model.agent import python_environment, realtime_environment
+from voicefleet_operator.model.traces import traces_environment
 
 LOOPBACK: Final = "127.0.0.1"
 SMALLEST: Final = "\n---\n".join(
@@ -123,6 +124,7 @@ def _transceivers(name: str, want: Wanted, common: Mapping[str, str], secret: Se
         Env.HOP_LISTEN: f"{LOOPBACK}:0",
         Env.DRAIN_DEADLINE: QUIT,
         **_agent(want.fleet, secret),
+        **traces_environment(want.fleet.monitoring),
         **_place(spec.location),
     }
     return Group(f"{name}-transceiver", Component.TRANSCEIVER, spec.replicas, environment, spec.drain.deadline)
@@ -141,7 +143,7 @@ def _agent(fleet: VoiceFleetSpec, secret: Secrets) -> dict[str, str]:
 
 
 def _signaling(fleet: VoiceFleetSpec) -> dict[str, str]:
-    environment = {Env.CONSOLE: "true", Env.OPERATOR_KEYS: "local"}
+    environment = {Env.CONSOLE: "true", Env.OPERATOR_KEYS: "local", **traces_environment(fleet.monitoring)}
     if fleet.signaling.trusted_proxies:
         environment[Env.TRUSTED_PROXIES] = ",".join(fleet.signaling.trusted_proxies)
     if fleet.geo.networks:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from redis.asyncio import Redis
-
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local import lan, ready_file
 from voicefleet.cli.local.desired import LOOPBACK, SMALLEST, Wanted, groups, wanted
@@ -27,6 +25,7 @@ from voicefleet.cli.output import say
 from voicefleet.cli.resources.fleet_file import FleetFile, parse
 from voicefleet.contract import Component, Env
 from voicefleet.net.embedded_redis import EmbeddedRedis, EmbeddedRedisError, embedded_redis
+from voicefleet.net.redis_library import Redis
 from voicefleet_operator.api.parts import SecretKeyRef
 
 PREFIX: Final = "voicefleet-up-"

@@ -22,6 +22,7 @@ from voicefleet.net.round_trips import RoundTripReader
 from voicefleet.net.shared_rate_limit import SharedRateLimit
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
+from voicefleet.observability.traces import traces
 from voicefleet.services.signaling.api_keys import ApiKeys, read_api_keys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
@@ -72,6 +73,7 @@ async def serve(settings: SignalingSettings) -> None:
     registry.register(link)
     registry.register(reader)
     client = TransceiverClient(ring, time.time)
+    traced = traces(settings.otlp_endpoint, Component.SIGNALING, settings.id)
     measured = RoundTrips()
     round_trips = RoundTripReader(link, ring().fleet, measured)
     registry.register(round_trips)
@@ -94,6 +96,7 @@ async def serve(settings: SignalingSettings) -> None:
         policy=lambda: steering.policy,
         region=settings.region,
         other_regions=settings.regions(),
+        traces=traced,
     )
     operators = Operators(desk, ring, frozenset(settings.operator_keys))
     surroundings = Surroundings(lambda: ring().fleet, lambda: link.state, followed)
@@ -111,6 +114,7 @@ async def serve(settings: SignalingSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        stack.push_async_callback(asyncio.to_thread, traced.close)
         stack.push_async_callback(client.close)
         await stack.enter_async_context(health.served(health.application(state, registry), *settings.health_listen))
         background = [tasks.create_task(_follow(file)) for file in followed]

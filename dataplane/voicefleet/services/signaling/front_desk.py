@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ from aiohttp import web
 
 from voicefleet.core.steering.policy import Policy
 from voicefleet.core.steering.redirect import OtherRegion, better_region
-from voicefleet.services.signaling.call_attempt import CallAttempt
+from voicefleet.observability.traces import NO_TRACES, TRACEPARENT, Traces
+from voicefleet.services.signaling.call_attempt import CallAttempt, attempted
 from voicefleet.services.signaling.callers import Admission, Caller
 from voicefleet.services.signaling.client_places import ClientPlaces
 from voicefleet.services.signaling.live_calls import LiveCalls
@@ -34,6 +36,11 @@ class FrontDesk:
     policy: Callable[[], Policy] = Policy
     region: str = ""
     other_regions: Sequence[OtherRegion] = ()
+    traces: Traces = NO_TRACES
+
+    def attempt(self, door: str, request: web.Request) -> AbstractAsyncContextManager[CallAttempt]:
+        """A request for a call at this door; its trace goes on where the client's has one."""
+        return attempted(door, self.metrics, self.traces.begin("call", request.headers.get(TRACEPARENT, "")))
 
     def caller(self, request: web.Request) -> Caller:
         """Who may do something with calls; raises a 401 or 403."""
@@ -71,8 +78,8 @@ class FrontDesk:
         if attempt.choice is None:
             self.steer(attempt)
         assert attempt.choice is not None
-        with attempt.stage("transceiver"):
-            attempt.placed = await self.placement.place(sdp, dict(session), attempt.client, attempt.choice)
+        with attempt.stage("transceiver") as span:
+            attempt.placed = await self.placement.place(sdp, dict(session), attempt.client, attempt.choice, span)
         return attempt.placed
 
 

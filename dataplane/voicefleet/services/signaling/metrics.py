@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from voicefleet.core.steering.relay_choice import RelayChoice
+from voicefleet.observability.traces import exemplar
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _KILOMETRES = (50, 100, 250, 500, 1000, 2000, 4000, 8000, 16000)
@@ -37,9 +38,9 @@ class SignalingMetrics:
         """A request for a call came to its end."""
         self._calls.labels(door, result, reason).inc()
 
-    def stage(self, stage: str, seconds: float) -> None:
+    def stage(self, stage: str, seconds: float, trace_id: str = "") -> None:
         """One stage of a set-up took so long."""
-        self._stages.labels(stage).observe(seconds)
+        self._stages.labels(stage).observe(seconds, exemplar(trace_id))
 
     def steered(self, choice: RelayChoice, source: str) -> None:
         """Where a call was steered."""

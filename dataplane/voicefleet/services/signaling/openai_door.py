@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from voicefleet.services.signaling.call_attempt import attempted
 from voicefleet.services.signaling.call_request import (
     CALL_BODY,
     MAX_BODY,
@@ -122,7 +121,7 @@ class OpenAIDoor:
     @described(START)
     async def start_call(self, request: web.Request) -> web.Response:
         """Offer in, answer out."""
-        async with attempted("openai", self.desk.metrics) as attempt:
+        async with self.desk.attempt("openai", request) as attempt:
             caller = await self.desk.admit(request, attempt)
             with attempt.stage("body"):
                 asked = await read_call_request(request)

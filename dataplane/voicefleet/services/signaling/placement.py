@@ -13,6 +13,7 @@ from voicefleet.core.steering.policy import Client
 from voicefleet.core.steering.relay_choice import RelayChoice
 from voicefleet.core.steering.steering import Steering
 from voicefleet.observability import logs
+from voicefleet.observability.traces import UNTRACED, Span
 from voicefleet.services.signaling.problems import Problem, bad_request, no_capacity
 from voicefleet.services.signaling.transceiver_client import (
     Refused,
@@ -66,7 +67,9 @@ class Placement:
             raise Problem(503, "no_relay", f"{why}, and calls cannot do without; try again soon.", retry_after=2)
         return choice
 
-    async def place(self, offer: str, session: dict[str, Any], client: Client, choice: RelayChoice) -> Placed:
+    async def place(
+        self, offer: str, session: dict[str, Any], client: Client, choice: RelayChoice, span: Span = UNTRACED
+    ) -> Placed:
         """The answer of the transceiver that took the call; raises `Problem`. Without an offer it has no media path."""
         relays = choice.relays
         addresses = offered(relays)
@@ -76,16 +79,24 @@ class Placement:
         until = asyncio.get_running_loop().time() + DEADLINE
         for number, asked in enumerate(order, 1):
             transceiver = asked.transceiver
+            asking = span.child("ask", asks=True)
+            asking.note(transceiver=transceiver.id, shard=transceiver.shard)
+            failure = "abandoned"
             try:
                 async with asyncio.timeout_at(until):
                     taken: Taken = await self._client.create(
-                        api_of(transceiver), offer, session, addresses, client.network
+                        api_of(transceiver), offer, session, addresses, client.network, asking.traceparent
                     )
+                failure = ""
             except (Unavailable, TimeoutError) as reason:
+                failure = type(reason).__name__
                 _log.warning("transceiver did not take a call", transceiver=transceiver.id, reason=str(reason))
                 continue
             except Refused as refused:
+                failure = "offer_not_served"
                 raise bad_request(str(refused), code="offer_not_served", param="sdp") from None
+            finally:
+                asking.end(failure)
             self._steering.placed(client, transceiver.id)
             return Placed(taken.call_id, taken.answer, transceiver.id, number)
         raise no_capacity("No transceiver could take the call; try again in a moment.")

@@ -12,7 +12,7 @@ from voicefleet.core.steering.policy import Policy
 from voicefleet.core.steering.redirect import OtherRegion
 from voicefleet.net.configuration import Settings
 from voicefleet.net.geo import PlacedNetwork
-from voicefleet.net.service_settings import ServiceSettings
+from voicefleet.net.service_settings import TracedSettings
 from voicefleet.net.setting_types import Address, GeoFile, HostPort, Network
 
 Degrees = Annotated[float, Field(ge=-180, le=180)]
@@ -44,7 +44,7 @@ class RegionSetting(Settings):
     """Degrees east of its relays."""
 
 
-class SignalingSettings(ServiceSettings):
+class SignalingSettings(TracedSettings):
     """The settings of one signaling replica."""
 
     signaling_listen: Address = HostPort("0.0.0.0", Port.SIGNALING)

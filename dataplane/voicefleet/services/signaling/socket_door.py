@@ -14,7 +14,6 @@ from aiohttp import web
 
 from voicefleet.core.realtime.client_events import MAX_MESSAGE, Door
 from voicefleet.net.websocket_relay import HEARTBEAT, relay
-from voicefleet.services.signaling.call_attempt import attempted
 from voicefleet.services.signaling.front_desk import FrontDesk, session_of
 from voicefleet.services.signaling.openapi import TEXT, Answer, Described, described
 from voicefleet.services.signaling.problems import Problem, bad_request
@@ -49,7 +48,7 @@ class SocketDoor:
             self.desk.application(request)
             _wants_socket(request)
             return await _joined(request, await self.desk.live.socket(call, Door.SIDEBAND))
-        async with attempted("websocket", self.desk.metrics) as attempt:
+        async with self.desk.attempt("websocket", request) as attempt:
             caller = await self.desk.admit(request, attempt)
             _wants_socket(request)
             asked = _asked(request)

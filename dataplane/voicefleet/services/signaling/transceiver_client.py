@@ -10,6 +10,7 @@ from voicefleet.contract import InternalApi
 from voicefleet.core.directory import RelayEntry, TransceiverEntry
 from voicefleet.core.realtime.client_events import MAX_MESSAGE, Door
 from voicefleet.net.websocket_relay import HEARTBEAT
+from voicefleet.observability.traces import TRACEPARENT
 from voicefleet.wire.keyring import KeyRing
 
 CREATE_DEADLINE: Final = 3.0
@@ -81,12 +82,18 @@ class TransceiverClient:
         )
 
     async def create(
-        self, api: str, offer: str, session: dict[str, Any], relays: Sequence[OfferedRelay], network: str = ""
+        self,
+        api: str,
+        offer: str,
+        session: dict[str, Any],
+        relays: Sequence[OfferedRelay],
+        network: str = "",
+        traceparent: str = "",
     ) -> Taken:
         """Ask one transceiver to take a call of a client in this network."""
         body: dict[str, Any] = {"offer": offer, "session": session, "relays": [asdict(relay) for relay in relays]}
         body["network"] = network
-        reply = await self._ask("POST", api + InternalApi.SESSIONS, body, 201)
+        reply = await self._ask("POST", api + InternalApi.SESSIONS, body, 201, traceparent)
         return Taken(reply["id"], reply["answer"])
 
     async def restart(self, api: str, call_id: str, offer: str, relays: Sequence[OfferedRelay]) -> str:
@@ -131,10 +138,13 @@ class TransceiverClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
-    async def _ask(self, method: str, url: str, body: dict[str, Any] | None, good: int) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, url: str, body: dict[str, Any] | None, good: int, traceparent: str = ""
+    ) -> dict[str, Any]:
         """The reply to a request; raises `Unavailable`, `Refused` or `NoSuchCall`."""
+        headers = self._bearer() | ({TRACEPARENT: traceparent} if traceparent else {})
         try:
-            async with self._http.request(method, url, json=body, headers=self._bearer()) as answer:
+            async with self._http.request(method, url, json=body, headers=headers) as answer:
                 reply: dict[str, Any] = await answer.json() if answer.status != 204 else {}
                 if answer.status == good:
                     return reply

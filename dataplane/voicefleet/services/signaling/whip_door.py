@@ -17,7 +17,6 @@ from multidict import CIMultiDict
 
 from voicefleet.core.sdp.fragment import MAX_FRAGMENT, fragment_of, read_fragment, version_of
 from voicefleet.core.sdp.offer import OfferError
-from voicefleet.services.signaling.call_attempt import attempted
 from voicefleet.services.signaling.call_request import MAX_OFFER, read_bounded, read_sdp
 from voicefleet.services.signaling.front_desk import FrontDesk, session_of
 from voicefleet.services.signaling.openapi import PROBLEM, TEXT, Answer, Described, described
@@ -73,7 +72,7 @@ class WhipDoor:
     @described(START)
     async def start_call(self, request: web.Request) -> web.Response:
         """Offer in, answer out."""
-        async with attempted("whip", self.desk.metrics) as attempt:
+        async with self.desk.attempt("whip", request) as attempt:
             caller = await self.desk.admit(request, attempt)
             if request.content_type != OFFER:
                 raise Problem(415, "unsupported_media_type", f"Send {OFFER}.", headers={"Accept-Post": OFFER})

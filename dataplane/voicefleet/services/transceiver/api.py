@@ -15,6 +15,7 @@ from voicefleet.contract import InternalApi
 from voicefleet.core.realtime.client_events import Door
 from voicefleet.core.sdp.answer import RelayAddress
 from voicefleet.core.sdp.offer import MAX_OFFER, OfferError
+from voicefleet.observability.traces import TRACEPARENT
 from voicefleet.services.transceiver.calls import Calls, NoSuchCall, Unavailable
 from voicefleet.wire.keyring import KeyRing
 
@@ -84,7 +85,8 @@ def internal_api(calls: Calls, ring: Callable[[], KeyRing]) -> web.Application:
 
     async def create(request: web.Request) -> web.Response:
         body = await _read(request, CreateBody)
-        created = await calls.create(body.offer, body.session, body.addresses, body.network)
+        traceparent = request.headers.get(TRACEPARENT, "")
+        created = await calls.create(body.offer, body.session, body.addresses, body.network, traceparent)
         return web.json_response({"id": created.call_id, "answer": created.answer}, status=201)
 
     async def restart(request: web.Request) -> web.Response:

@@ -47,9 +47,14 @@ class Calls(Protocol):
     """The calls of a transceiver. Besides what is said, `Unavailable` may be raised."""
 
     async def create(
-        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+        self,
+        offer: str,
+        config: dict[str, Any],
+        relays: Sequence[RelayAddress],
+        network: str = "",
+        traceparent: str = "",
     ) -> Created:
-        """Take a call; raises `OfferError`. `network` is the client's, as signaling knows it."""
+        """Take a call; raises `OfferError`. `network` is the client's, as signaling knows it; its trace goes on."""
         ...
 
     async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:

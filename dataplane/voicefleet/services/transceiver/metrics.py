@@ -21,6 +21,8 @@ from prometheus_client.utils import floatToGoString
 from voicefleet.contract import Metric as Name
 from voicefleet.core.transceiver.admission import Refusal
 from voicefleet.core.transceiver.load_meter import LATENESS_BOUNDS
+from voicefleet.observability.traces import exemplar
+from voicefleet.services.transceiver.call_traces import STAGES
 from voicefleet.services.transceiver.news import Ended, Turned
 from voicefleet.services.transceiver.worker_life import WorkerLife
 
@@ -43,10 +45,7 @@ class _Shown(NamedTuple):
 
 _SHOWN: Final = (
     _Shown("age", Name.CALL_SECONDS),
-    *(
-        _Shown(f"setup_{stage}", Name.CALL_SETUP, stage)
-        for stage in ("answer", "first_check", "dtls_done", "first_audio_in", "first_audio_out")
-    ),
+    *(_Shown(f"setup_{stage}", Name.CALL_SETUP, stage) for stage in STAGES),
     _Shown("round_trip", Name.CALL_ROUND_TRIP),
     _Shown("uplink_concealment", Name.CALL_CONCEALMENT),
     _Shown("uplink_buffer_delay", Name.CALL_BUFFER_DELAY),
@@ -98,14 +97,15 @@ class CallMetrics:
         for share in turn.overruns:
             self._overruns.labels(share).inc()
 
-    def ended(self, call: Ended) -> None:
-        """A call is over."""
+    def ended(self, call: Ended, trace_id: str = "") -> None:
+        """A call is over; its set-up's histogram leads to the trace, if there is one."""
         self._ended.labels(call.cause).inc()
         for shown in _SHOWN:
             figure = call.figures.get(shown.figure)
             if figure is not None:
                 histogram = self._histograms[shown.metric]
-                (histogram.labels(shown.label) if shown.label else histogram).observe(figure)
+                traced = exemplar(trace_id) if shown.metric == Name.CALL_SETUP else None
+                (histogram.labels(shown.label) if shown.label else histogram).observe(figure, traced)
 
 
 class WorkerMetrics(Collector):

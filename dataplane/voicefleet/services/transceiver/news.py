@@ -31,6 +31,8 @@ class Looked:
 
     call: str
     figures: dict[str, float]
+    began: float
+    """On the monotonic clock, as its age tells; the moments of the set-up count from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Ended:
     call: str
     cause: str
     figures: dict[str, float]
+    began: float = 0.0
+    """Likewise; nobody knows it of a call that died with its worker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ from voicefleet.net.session_map import SessionMap, SessionRecord
 from voicefleet.net.udp import udp_socket
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
+from voicefleet.observability.traces import traces
 from voicefleet.services.transceiver.api import internal_api
+from voicefleet.services.transceiver.call_traces import CallTraces
 from voicefleet.services.transceiver.calls import Unavailable
 from voicefleet.services.transceiver.metrics import CallMetrics, WorkerMetrics
 from voicefleet.services.transceiver.news import Ended, Looked, PathMeasured
@@ -58,6 +60,8 @@ class Pod:
         """Client networks of live calls."""
         self._round_trips = RoundTripReports(self._link, self._keys.value.fleet)
         self._call_metrics = CallMetrics(self._registry)
+        self._traces = traces(settings.otlp_endpoint, Component.TRANSCEIVER, settings.id)
+        self._call_traces = CallTraces(self._traces, settings.shard, settings.id)
         limits = AdmissionLimits(settings.sessions)
         limits = replace(limits, cpu=limits.cpu * min(1.0, usable_cpu() / settings.worker_processes))
         generation = secrets.randbits(16)
@@ -94,6 +98,7 @@ class Pod:
         log = logs.logger(__name__)
         heart = self._health.heart("loop", STALE)
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            stack.push_async_callback(asyncio.to_thread, self._traces.close)
             port = await stack.enter_async_context(
                 health.served(internal_api(self._calls, self._ring), *settings.api_listen)
             )
@@ -160,8 +165,9 @@ class Pod:
             self._serving.fails("no worker is up")
         self._heartbeat.changed()
 
-    def _created(self, call: str, worker: WorkerLife, network: str) -> None:
+    def _created(self, call: str, worker: WorkerLife, network: str, traceparent: str) -> None:
         self._networks[call] = network
+        self._call_traces.taken(call, worker.number, traceparent)
         self._live[call] = record = SessionRecord(
             session=call,
             transceiver=self._settings.id,
@@ -175,6 +181,7 @@ class Pod:
         self._load_changed()
 
     def _looked(self, looked: Looked) -> None:
+        self._call_traces.looked(looked.call, looked.figures, looked.began)
         record = self._live.get(looked.call)
         if record is not None:
             self._sessions.put(replace(record, measures=looked.figures))
@@ -186,7 +193,8 @@ class Pod:
 
     def _ended(self, ended: Ended) -> None:
         self._networks.pop(ended.call, None)
-        self._call_metrics.ended(ended)
+        trace = self._call_traces.ended(ended.call, ended.figures, ended.began, ended.cause)
+        self._call_metrics.ended(ended, trace)
         if self._live.pop(ended.call, None) is not None:
             self._sessions.remove(ended.call)
         self._load_changed()

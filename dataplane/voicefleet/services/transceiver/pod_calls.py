@@ -31,10 +31,10 @@ class PodCalls:
         workers: Sequence[WorkerLife],
         limits: AdmissionLimits,
         ring: Callable[[], KeyRing],
-        on_created: Callable[[str, WorkerLife, str], None],
+        on_created: Callable[[str, WorkerLife, str, str], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`on_created` is told the call, its worker and its client's network."""
+        """`on_created` is told the call, its worker, its client's network, and the span of signaling that asked."""
         self._workers = workers
         self._limits = limits
         self._ring = ring
@@ -44,7 +44,12 @@ class PodCalls:
         self.refused: Counter[Refusal] = Counter()
 
     async def create(
-        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+        self,
+        offer: str,
+        config: dict[str, Any],
+        relays: Sequence[RelayAddress],
+        network: str = "",
+        traceparent: str = "",
     ) -> Created:
         """Take a call; raises `Unavailable` at once when no worker would take it, or `OfferError`."""
         chosen = choose([worker.load for worker in self._workers], self._limits)
@@ -63,7 +68,7 @@ class PodCalls:
         finally:
             worker.promised -= 1
         self.created += 1
-        self._on_created(created.call_id, worker, network)
+        self._on_created(created.call_id, worker, network, traceparent)
         return created
 
     async def restart(self, call: str, offer: str, relays: Sequence[RelayAddress]) -> Created:

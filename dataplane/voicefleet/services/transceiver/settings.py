@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from voicefleet.contract import Port
 from voicefleet.core.turns.budget import Budget
 from voicefleet.net.cpu_quota import usable_cores
-from voicefleet.net.service_settings import ServiceSettings
+from voicefleet.net.service_settings import TracedSettings
 from voicefleet.net.setting_types import Address, Duration, ExistingFile, HostPort, WebSocketUrl
 
 
-class TransceiverSettings(ServiceSettings):
+class TransceiverSettings(TracedSettings):
     """The settings of one transceiver pod or local process."""
 
     shard: str = "main"

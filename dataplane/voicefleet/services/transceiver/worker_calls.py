@@ -21,7 +21,12 @@ class WorkerCalls:
         self._worker = worker
 
     async def create(
-        self, offer: str, config: dict[str, Any], relays: Sequence[RelayAddress], network: str = ""
+        self,
+        offer: str,
+        config: dict[str, Any],
+        relays: Sequence[RelayAddress],
+        network: str = "",
+        traceparent: str = "",
     ) -> Created:
         """Take a call."""
         return self._worker.create(offer, config, relays)

@@ -57,7 +57,7 @@ class WorkerProcess:
             agent=self._choice.agent,
             generation=start.generation,
             on_turn=self._pulse,
-            on_looked=lambda record: self._tell(Looked(record.call_id, record.figures())),
+            on_looked=lambda record: self._tell(Looked(record.call_id, record.figures(), _began(record))),
             on_path_measured=lambda call, pool, seconds: self._tell(PathMeasured(call, pool, seconds)),
             on_closed=self._ended,
             on_caller_turn=self._turned,
@@ -105,7 +105,7 @@ class WorkerProcess:
         )
 
     def _ended(self, record: SessionRecord) -> None:
-        self._tell(Ended(record.call_id, record.cause or "", record.figures()))
+        self._tell(Ended(record.call_id, record.cause or "", record.figures(), _began(record)))
 
     def _turned(self, times: TurnTimes) -> None:
         stages = {stage.value: seconds for stage, seconds in times.stages.items()}
@@ -124,6 +124,11 @@ class WorkerProcess:
 async def _follow(file: WatchedFile[Any]) -> None:
     async for _ in file.changes():
         pass  # the worker asks for the value where it needs it
+
+
+def _began(record: SessionRecord) -> float:
+    """Of a record that was made just now."""
+    return time.monotonic() - record.age
 
 
 def _resident() -> int:
