@@ -19,6 +19,7 @@ from voicefleet.core.steering.policy import Policy
 from voicefleet.core.steering.redirect import OtherRegion
 from voicefleet.core.steering.steering import Steering
 from voicefleet.observability.health import served
+from voicefleet.observability.traces import NO_TRACES, Traces
 from voicefleet.services.signaling.api_keys import ApiKeys
 from voicefleet.services.signaling.application import application
 from voicefleet.services.signaling.callers import Admission
@@ -84,6 +85,7 @@ async def signaling(
     agent: Callable[[], Agent] = EchoAgent,
     direct: bool = True,
     relayed_link: Callable[[Asked], Agent] | None = None,
+    traces: Traces = NO_TRACES,
     **door_options: Any,
 ) -> AsyncIterator[Signaling]:
     """Signaling in front of one worker for each capacity; `keys` None is open mode.
@@ -123,6 +125,7 @@ async def signaling(
             policy=lambda: steering.policy,
             region="here",
             other_regions=other_regions,
+            traces=traces,
         )
         operators = Operators(desk, lambda: RING, frozenset({"operator"}))
         ice_servers = ("stun:stun.example:3478",)

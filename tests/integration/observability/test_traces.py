@@ -1,6 +1,7 @@
 """Traces of a call's set-up, read by OpenTelemetry's own classes; and calls that nobody traces, or whose collector is
 away."""
 
+import signal
 import socket
 import time
 from pathlib import Path
@@ -124,3 +125,4 @@ async def test_a_collector_that_takes_everything_and_answers_nothing_costs_no_ca
                 return (await pod.metrics()).get("voicefleet_calls_ended_total{cause=client_left}") == 2
 
             await eventually_seen(ended, lambda: "both calls have ended: " + "".join(pod.output))
+            assert await pod.end(signal.SIGTERM) == 0, "nor does its end wait for the collector"

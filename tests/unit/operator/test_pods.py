@@ -126,6 +126,16 @@ def test_signaling_reads_what_its_pod_is_given(tmp_path: Path) -> None:
     assert settings.geo_database == BUNDLED_DATABASE, "geo.database is Bundled unless somebody says None"
 
 
+def test_signaling_and_transceivers_are_told_where_traces_go_and_relays_are_not(tmp_path: Path) -> None:
+    endpoint = "http://collector.observability:4318"
+    told = pods(made(fleet(monitoring={"otlpEndpoint": endpoint})))
+    assert load(SignalingSettings, environment(told[Component.SIGNALING], tmp_path)).otlp_endpoint == endpoint
+    assert load(TransceiverSettings, environment(told[Component.TRANSCEIVER], tmp_path)).otlp_endpoint == endpoint
+    assert Env.OTLP_ENDPOINT not in environment(told[Component.RELAY], tmp_path)
+    for component in (Component.SIGNALING, Component.TRANSCEIVER):
+        assert Env.OTLP_ENDPOINT not in environment(pods(made())[component], tmp_path)
+
+
 def test_signaling_of_a_fleet_without_a_geo_database_reads_none(tmp_path: Path) -> None:
     placed = fleet(geo={"database": "None"})
     settings = load(SignalingSettings, environment(pods(made(fleet=placed))[Component.SIGNALING], tmp_path))
