@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -12,6 +13,7 @@ import pytest_asyncio
 from tests.support.kubernetes.objects import Namespace
 from tests.support.kubernetes.transceiver import StandIn
 from voicefleet.wire.keyring import KeyRing
+from voicefleet_operator.api.conditions import timestamp
 
 
 class Shard:
@@ -32,7 +34,7 @@ class Shard:
             name = pod["metadata"]["name"]
             if name not in self.pods:
                 self.pods[name] = await self._stand_in()
-                self.voice.run_pod(name, self.pods[name].address)
+                self.voice.run_pod(name, self.pods[name].address, timestamp(time.time()))
 
     def names(self) -> set[str]:
         return {each["metadata"]["name"] for each in self.voice.pods(shard="main")}
@@ -170,3 +172,41 @@ async def test_two_who_scale_one_target_are_told_of_each_other(shard: Shard) -> 
 async def test_a_policy_for_nothing_says_so(voice: Namespace) -> None:
     voice.apply("ScalingPolicy", "lost", {"targetRef": {"name": "main"}, "freeSessions": 1})
     await voice.until(lambda: voice.condition("vsp/lost", "Ready")[1] == "TargetNotFound", "it says what it misses")
+
+
+async def test_a_rollout_whose_new_pods_get_no_calls_stops_says_so_and_heals(shard: Shard) -> None:
+    voice = shard.voice
+    old = set(shard.pods)
+    voice.kubectl("patch", "ts/main", "--type=merge", "-p", '{"spec": {"rollout": {"patience": "3s"}}}')
+
+    async def is_stopped(sessions: int) -> str:
+        voice.kubectl("patch", "ts/main", "--type=merge", "-p", json.dumps({"spec": {"sessionsPerReplica": sessions}}))
+        await shard.run(4)
+        (new,) = shard.names() - old
+
+        def stopped() -> bool:
+            for name in old:
+                shard.pods[name].calls += 1  # signaling goes on with the old ones
+            return voice.condition("ts/main", "Degraded")[1] == "NewPodsGetNoCalls"
+
+        await voice.until(stopped, "it stops")
+        assert shard.names() == {*old, new}, "all old pods are there"
+        assert new in voice.condition("ts/main", "Degraded")[2]
+        assert voice.condition("ts/main", "Progressing")[:2] == ("False", "NewPodsGetNoCalls")
+        assert voice.condition("ts/main", "Ready")[0] == "True", "callers lack nothing"
+        return new
+
+    def told() -> set[str]:
+        return {each["type"] for each in voice.all("events.events.k8s.io") if each["reason"] == "NewPodsGetNoCalls"}
+
+    for name in old:
+        shard.pods[name].calls = 3
+    await voice.until(lambda: _status(voice, "ts/main").get("calls") == 9, "the calls are counted")
+    await is_stopped(150)
+    await voice.until(lambda: told() == {"Warning"}, "an Event tells")
+    voice.kubectl("patch", "ts/main", "--type=merge", "-p", '{"spec": {"sessionsPerReplica": 200}}')
+    await voice.until(lambda: shard.names() == old, "with the last spec put back the new pod goes, and no other")
+    await voice.until(lambda: voice.condition("ts/main", "Degraded")[0] == "False", "it is mended")
+    shard.pods[await is_stopped(160)].calls = 1
+    await voice.until(lambda: voice.condition("ts/main", "Degraded")[0] == "False", "a call on a new pod mends it")
+    await voice.until(lambda: not old <= shard.names(), "old pods go")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from voicefleet_operator.api.conditions import Condition
 from voicefleet_operator.api.parts import Drain, Location, Part, Placement, spelled
-from voicefleet_operator.api.spelling import CountOrPercent, Immutable, KeyedBy, Region, ShortName
+from voicefleet_operator.api.spelling import CountOrPercent, Duration, Immutable, KeyedBy, Region, ShortName
 
 
 class Rollout(Part):
@@ -18,6 +18,9 @@ class Rollout(Part):
     """Pods below the wanted number while it goes on."""
     max_unavailable_sessions: CountOrPercent = spelled("25%")
     """Room for calls that may be missing while it goes on, of all the shard's; the stricter of the two counts."""
+    patience: Duration = spelled("45s")
+    """Time for ready new pods to get a first call. While later calls still go to old pods only, the rollout stops.
+    `0s`: it never does."""
 
 
 class TransceiverShardSpec(Placement):

@@ -13,6 +13,8 @@ from voicefleet_operator.model.surroundings import account, disruption_budget, p
 from voicefleet_operator.model.traces import traces_environment
 
 CERTIFICATE: Final = "/etc/voicefleet/certificate"
+SETTLES: Final = 10
+"""Seconds from a new pod's readiness until an old one goes for it: time to see the one and hold the other."""
 
 
 def transceiver_manifests(
@@ -80,6 +82,7 @@ def workload(shard: Shard, fleet: Fleet, here: Installation, replicas: int) -> M
             "template": template,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 600,
+            "minReadySeconds": SETTLES,
             "strategy": {
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},

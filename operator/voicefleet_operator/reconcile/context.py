@@ -9,6 +9,7 @@ import aiohttp
 from voicefleet_operator.kube.cluster import Cluster
 from voicefleet_operator.model.ports import Refusal
 from voicefleet_operator.model.resources import Installation
+from voicefleet_operator.model.shard_rollouts import Trial
 from voicefleet_operator.reconcile.measured import Measured
 from voicefleet_operator.reconcile.probes import Probes
 from voicefleet_operator.reconcile.relays import Sample
@@ -51,6 +52,8 @@ class Context:
     """The last full count of the calls of a shard."""
     carried: dict[Key, tuple[Sample | None, Sample]] = field(default_factory=dict)
     """What the relays of a pool said last, and the time before."""
+    trials: dict[Key, Trial] = field(default_factory=dict)
+    """What was seen of a shard's new pods, while it rolls out."""
     refused_ports: dict[Key, Refusal] = field(default_factory=dict)
     """Pools that could get no port, found out when their fleet was reconciled."""
     stuck_ports: dict[int, float] = field(default_factory=dict)

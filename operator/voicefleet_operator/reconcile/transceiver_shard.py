@@ -1,6 +1,7 @@
 """TransceiverShard: a Deployment whose count goes down only by pods without calls."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from voicefleet.contract import Component, Label, Port
 from voicefleet_operator.api.conditions import Condition, ConditionType, condition, moment, timestamp
@@ -9,9 +10,9 @@ from voicefleet_operator.kube.endpoints import POD
 from voicefleet_operator.kube.errors import NotFound
 from voicefleet_operator.model.drain import DrainPlan, PodState, plan_drain
 from voicefleet_operator.model.manifest import keys_name, selector_text, shard_selector, transceiver_name
-from voicefleet_operator.model.pod import TEMPLATE_HASH
 from voicefleet_operator.model.relay_manifests import on_host_network
 from voicefleet_operator.model.resources import Fleet, Shard
+from voicefleet_operator.model.shard_rollouts import Verdict, held
 from voicefleet_operator.model.transceiver_manifests import transceiver_manifests
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
 from voicefleet_operator.reconcile.applying import bring_about
@@ -19,6 +20,7 @@ from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context, Counted
 from voicefleet_operator.reconcile.looks import count_look
 from voicefleet_operator.reconcile.observed import pods_of, pools_of
+from voicefleet_operator.reconcile.shard_trials import is_newest, ready_since, template_of, trial, trial_conditions
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
 from voicefleet_operator.reconcile.transceivers import Calls, ask, bearer, tell_to_drain
@@ -38,15 +40,22 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     deployment = context.store.get("Deployment", shard.namespace, transceiver_name(shard.name))
     documents = pods_of(context.store, shard.namespace, shard_selector(shard))
     calls = await _counts(context, fleet, documents)
-    pods = [_state(each, calls.get(each["metadata"]["name"]), deployment) for each in documents]
+    state = by_hand(shard, fleet)
+    found = Verdict.GO_ON if state else trial(context, shard, deployment, documents, calls)
+    pods = [_state(each, calls.get(each["metadata"]["name"]), deployment, found) for each in documents]
     deployed = deployment["spec"].get("replicas", 1) if deployment is not None else shard.spec.replicas
     step = plan_drain(pods, shard.spec.replicas, deployed, shard.spec.drain.deadline, context.clock())
     refused: list[str] = []
-    state = by_hand(shard, fleet)
     if not state:
         await _drain(context, fleet, shard, step, documents)
         on_nodes = any(map(on_host_network, pools_of(context.store, fleet)))
         manifests = transceiver_manifests(shard, fleet, context.here, step.replicas, on_nodes)
+        if found is not Verdict.GO_ON and deployment is not None:
+            made = next(each for each in manifests if each["kind"] == "Deployment")
+            if template_of(made) == template_of(deployment):
+                manifests = tuple(held(each) if each is made else each for each in manifests)
+            else:
+                found = Verdict.GO_ON  # with another template everything begins anew
         refused = await bring_about(context, shard, manifests)
     workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)))
     known = [each for each in calls.values() if each is not None]
@@ -56,7 +65,7 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     await write_status(
         context,
         shard,
-        [*_conditions(workload, step, refused), *state],
+        [*_conditions(workload, step, refused, trial_conditions(found, _newest(documents, deployment))), *state],
         replicas=workload.pods,
         ready_replicas=workload.ready,
         selector=selector_text(shard_selector(shard)),
@@ -84,29 +93,24 @@ async def _counts(context: Context, fleet: Fleet, documents: list[Document]) -> 
     return await ask(context.http(), running, bearer(secret, context.clock()))
 
 
-def _state(document: Document, calls: Calls | None, deployment: Document | None) -> PodState:
+def _state(document: Document, calls: Calls | None, deployment: Document | None, found: Verdict) -> PodState:
     metadata, status = document["metadata"], document.get("status", {})
     annotations = metadata.get("annotations") or {}
     since = annotations.get(Label.DRAIN)
     return PodState(
         name=metadata["name"],
         running=status.get("phase") == "Running",
-        ready=any(
-            each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or ()
-        ),
+        ready=ready_since(document) is not None,
         calls=None if calls is None else calls.calls,
         draining_since=moment(since) if since else None,
-        outdated=_is_outdated(metadata, deployment),
+        # Where a rollout is held it is not said that the newest template is the better one: who has calls stays.
+        outdated=found is Verdict.GO_ON and deployment is not None and not is_newest(document, deployment),
         cost=int(annotations.get(COST, "0")),
     )
 
 
-def _is_outdated(metadata: dict[str, Any], deployment: Document | None) -> bool:
-    """Whether the pod was made from another template than the Deployment has now."""
-    if deployment is None:
-        return False
-    newest = deployment["spec"]["template"]["metadata"].get("annotations", {}).get(TEMPLATE_HASH)
-    return bool((metadata.get("annotations") or {}).get(TEMPLATE_HASH) != newest)
+def _newest(documents: list[Document], deployment: Document | None) -> list[str]:
+    return [each["metadata"]["name"] for each in documents if deployment is not None and is_newest(each, deployment)]
 
 
 async def _drain(context: Context, fleet: Fleet, shard: Shard, step: DrainPlan, documents: list[Document]) -> None:
@@ -151,7 +155,9 @@ def _draining(shard: Shard, step: DrainPlan, pods: list[PodState], now: float) -
     )
 
 
-def _conditions(workload: Progress, step: DrainPlan, refused: list[str]) -> list[Condition]:
+def _conditions(
+    workload: Progress, step: DrainPlan, refused: list[str], tried: Mapping[str, Condition]
+) -> list[Condition]:
     progressing, degraded = rollout_conditions({f"{Component.TRANSCEIVER}s": workload})
     if refused:
         ready = condition(ConditionType.READY, False, "Refused", "; ".join(refused))
@@ -172,4 +178,5 @@ def _conditions(workload: Progress, step: DrainPlan, refused: list[str]) -> list
         )
     else:
         draining = condition(ConditionType.DRAINING, False, "NoPodDrains")
-    return [ready, progressing, degraded, draining]
+    # Old pods take all calls while a rollout is held: the shard is as Ready as it was.
+    return [ready, tried.get(progressing.type, progressing), tried.get(degraded.type, degraded), draining]

@@ -23,9 +23,15 @@ Address = tuple[str, int]
 class Calls:
     """What a transceiver says of itself."""
 
-    calls: int
+    ages: Mapping[str, float]
+    """Of its live calls, by their ids."""
     capacity: int
     draining: bool
+
+    @property
+    def calls(self) -> int:
+        """How many there are."""
+        return len(self.ages)
 
 
 def bearer(secret: Document, now: float) -> str:
@@ -70,6 +76,7 @@ def _host(address: str) -> str:
 
 def _read(answer: Any) -> Calls | None:
     try:
-        return Calls(len(answer["calls"]), int(answer["capacity"]), bool(answer["draining"]))
+        ages = {str(each["id"]): float(each["age"]) for each in answer["calls"]}
+        return Calls(ages, int(answer["capacity"]), bool(answer["draining"]))
     except (TypeError, KeyError, ValueError):
         return None

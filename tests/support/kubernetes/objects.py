@@ -69,9 +69,9 @@ class Namespace:
         """As a scheduler and kubelets would: all pods that Deployments want start and are ready."""
         await self.until(self.run_new_pods, "all pods are ready")
 
-    def run_pod(self, name: str, address: str = "127.244.0.9") -> None:
+    def run_pod(self, name: str, address: str = "127.244.0.9", since: str = "2026-11-21T00:00:00Z") -> None:
         """One pod starts at this address and is ready."""
-        conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T00:00:00Z"}]
+        conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]
         self.set_status(
             f"pod/{name}",
             {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions},

@@ -1,5 +1,6 @@
 """A transceiver's internal API at an address of loopback, with as many calls as the test says."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,10 +16,24 @@ class StandIn:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.calls = 0
+        self._begun: dict[str, float] = {}
+        self._made = 0
         self.capacity = 200
         self.draining = False
         self.silent = False
+
+    @property
+    def calls(self) -> int:
+        """How many it has; setting it begins some, or ends the oldest."""
+        return len(self._begun)
+
+    @calls.setter
+    def calls(self, count: int) -> None:
+        while len(self._begun) > count:
+            del self._begun[next(iter(self._begun))]
+        while len(self._begun) < count:
+            self._made += 1
+            self._begun[f"rtc_{self._made}"] = time.monotonic()
 
     @asynccontextmanager
     async def served(self, keys: set[str]) -> AsyncIterator["StandIn"]:
@@ -33,7 +48,7 @@ class StandIn:
             return await handler(request)
 
         async def status(_request: web.Request) -> web.Response:
-            calls = [{"id": f"rtc_{at}", "age": 1.0} for at in range(self.calls)]
+            calls = [{"id": call, "age": time.monotonic() - begun} for call, begun in self._begun.items()]
             return web.json_response({"calls": calls, "capacity": self.capacity, "draining": self.draining})
 
         async def drain(_request: web.Request) -> web.Response:
