@@ -1,25 +1,19 @@
 """The official `@openai/agents` package in a real Chromium talks to a model behind the fleet, as an application does:
 through signaling, a relay and a transceiver."""
 
-from array import array
 from pathlib import Path
 
 import pytest
 
-from tests.support.agents_page import agents_call
+from tests.support.agents_page import agents_call, interruptions
 from tests.support.facts import eventually, eventually_seen
-from tests.support.model_sound import tone_pcm
 from tests.support.realtime_model import Speech, Stall, ToolCall, model_server
-from tests.support.spoken_audio import speech
+from tests.support.spoken_audio import speech, steady_speech
 from tests.support.tiers import NODE, SPEECH
 
 INTERRUPTIONS = 3
-
-
-def steady_speech(seconds: float) -> bytes:
-    """Speech over a steady tone: where it was cut off can be told to the millisecond, between words too."""
-    voice, tone = array("h", speech(seconds, 24_000)), array("h", tone_pcm(seconds))
-    return array("h", (one // 2 + other // 4 for one, other in zip(voice, tone, strict=True))).tobytes()
+BLIND = 200.0
+"""Milliseconds without a processor from which the page can't tell what it heard."""
 
 
 @pytest.mark.needs(SPEECH, NODE)
@@ -60,23 +54,19 @@ async def test_a_page_talks_to_the_model_uses_its_tool_and_survives_the_loss_of_
 async def test_a_page_that_interrupts_hears_silence_at_once_and_the_model_knows_what_it_heard(tmp_path: Path) -> None:
     replies = [Speech(steady_speech(20.0), late=3)] * INTERRUPTIONS
     async with model_server(*replies, Stall()) as model, agents_call(tmp_path, model) as call:
-        await call.says_something()
-        for number in range(1, INTERRUPTIONS + 1):
-            await call.hears(number, 1.0)
-            await call.says_something()
-            await call.told("output_audio_buffer.cleared", number)
-            await call.hears_nothing(0.3)
-        (conversation,) = model.conversations
-        await eventually(lambda: len(conversation.truncated) == INTERRUPTIONS, "the model is told")
-        told = [end_ms for _, _, end_ms in conversation.truncated]
-        played = [round((end - start) * 1000) for start, end in await call.sounds(0.2)]
-        stops = []
-        for silent in call.link.silent:
-            onset = max(onset for onset in call.link.onsets if onset < silent)
-            stops.append(round((silent - onset) * 1000))
-        print(f"truncated at {told} ms, the page heard {played} ms; silent {stops} ms after the onset")
-        # Once at least, however busy the machine is, on which a browser stretches what it hears.
-        assert min(stops) <= 120
-        assert min(abs(one - other) for one, other in zip(told, played, strict=True)) <= 40
+        found = await interruptions(call, INTERRUPTIONS)
+        for each in found:
+            print(", ".join(f"{name} {value:.0f} ms" for name, value in each._asdict().items()))
+        assert all(each.silent <= 120 + each.starved for each in found)
+        audio = call.session.leg.audio
+        assert audio is not None
+        assert sum(each.told for each in found) == pytest.approx(audio.playout.played_ms, abs=0.01), "what was sent"
+        # By the page's clock, or as far from it as its jitter buffer stretched or concealed what came, which is known
+        # of a page that has a processor.
+        assert all(
+            min(each.clock, each.words) - 40 <= each.told <= max(each.clock, each.words) + 40
+            for each in found
+            if each.blind < BLIND
+        )
         assert call.link.counted["own_errors"] == 0
         assert call.link.counted["discarded_deltas"] >= 1, "what came late was not played"

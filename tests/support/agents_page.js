@@ -31,6 +31,25 @@ async function ear(context, stream) {
   return peaks;
 }
 
+// What the browser's own jitter buffer added to what it heard, in seconds of the audio clock: a frame that came late or
+// not at all is made longer or concealed, and what waits is played faster. Asked for with the ear's clock beside it.
+function stretches(connection, peaks) {
+  const found = [];
+  let known = 0;
+  const look = async () => {
+    for (const each of (await connection.getStats()).values()) {
+      if (each.type === "inbound-rtp" && each.kind === "audio" && each.timestamp !== known) {  // it keeps them for 50 ms
+        known = each.timestamp;
+        const added = each.concealedSamples + each.insertedSamplesForDeceleration - each.removedSamplesForAcceleration;
+        found.push([peaks.length, added, performance.now()]);
+      }
+    }
+    setTimeout(look, 20);
+  };
+  look();
+  return found;
+}
+
 async function call({url, secret}) {
   const {RealtimeAgent, RealtimeSession, OpenAIRealtimeWebRTC, tool} = window.OpenAIAgentsRealtime;
   const context = new AudioContext({sampleRate: 48000});
@@ -55,6 +74,7 @@ async function call({url, secret}) {
   session.on("error", (error) => problems.push(JSON.stringify(error)));
   await session.connect({apiKey: secret, url});
   const peaks = await ear(context, audio.srcObject);
-  window.page = {session, mouth, peaks, calls, events, problems, block: BLOCK / context.sampleRate};
+  const stretched = stretches(transport.connectionState.peerConnection, peaks);
+  window.page = {session, mouth, peaks, stretched, calls, events, problems, block: BLOCK / context.sampleRate};
   return transport.callId;
 }

@@ -3,23 +3,26 @@ model server; and what page, transceiver and model each know of it."""
 
 import asyncio
 import hashlib
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from openai import AsyncOpenAI
 from playwright.async_api import Page
 
 from tests.support.chromium import chromium_page
-from tests.support.facts import eventually_seen
+from tests.support.facts import eventually, eventually_seen
 from tests.support.npm_packages import official_clients
 from tests.support.realtime_model import ModelServer
 from tests.support.relay_process import relay_processes
 from tests.support.signaling import signaling
-from tests.support.spoken_audio import speech_file
+from tests.support.spoken_audio import sound_file, steady_speech
+from tests.support.starvation import starvation
 from tests.support.workers import RING
 from voicefleet.agents.link import Asked, Voice
 from voicefleet.agents.realtime.link import RealtimeLink
@@ -35,8 +38,26 @@ KEY: Final = "vf-a-key-of-the-test"
 KEYS: Final = ApiKeys({hashlib.sha256(KEY.encode()).digest(): "shop"})
 BUNDLE: Final = "node_modules/@openai/agents-realtime/dist/bundle/openai-realtime-agents.umd.js"
 SCRIPT: Final = Path(__file__).with_name("agents_page.js")
+RTP_CLOCK: Final = 48_000
 LOUD: Final = 1000
 """Sample from which the caller is heard in the transceiver: Opus makes nothing of silence."""
+
+
+class Interruption(NamedTuple):
+    """What came of one, in milliseconds."""
+
+    silent: float
+    """From the caller's onset at the transceiver until nothing of the agent's leaves any more."""
+    starved: float
+    """What threads waited for a processor meanwhile."""
+    told: int
+    """What the model was told that the caller has heard."""
+    clock: float
+    """What the page heard, by its own clock."""
+    words: float
+    """The same without what its jitter buffer made of it."""
+    blind: float
+    """How long the page at most had no processor to look at its jitter buffer."""
 
 
 class WatchedVoice:
@@ -129,27 +150,71 @@ class AgentsCall:
                     found.append((start, end))
         return found
 
+    async def stretched(self, start: float, end: float) -> tuple[float, float]:
+        """Seconds that the browser's jitter buffer added to a sound of the page's audio clock: the words that it heard
+        in that time are so much shorter. And for how long the page could not ask it, or its audio
+        clock stood still."""
+        looks, block = await self.page.evaluate("() => [window.page.stretched, window.page.block]")
+        times = [blocks * block for blocks, _, _ in looks]
+        # What is heard has left the jitter buffer before; before the sound it conceals silence.
+        first, last = bisect_left(times, start), bisect_left(times, end)
+        blind = max(later - earlier for earlier, later in pairwise([start, *times[first : last + 1]]))
+        slow = (looks[last][2] - looks[first][2]) / 1000 - (times[last] - times[first])
+        return float(looks[last][1] - looks[first][1]) / RTP_CLOCK, max(blind, slow)
+
     async def heard(self) -> float:
         """Seconds of sound that the page heard so far; pauses of speech belong to it."""
         return sum(end - start for start, end in await self.sounds(0.3))
 
-    async def hears(self, number: int, seconds: float) -> None:
-        """The page hears its so many-th sound, and has for so long; gaps of 0.2 s are within one."""
+    async def hears(self, since: float, seconds: float) -> None:
+        """The page has heard so much since that moment of its audio clock."""
 
         async def hears() -> bool:
-            sounds = await self.sounds(0.2)
-            return len(sounds) >= number and sounds[number - 1][1] - sounds[number - 1][0] >= seconds
+            return sum(end - start for start, end in await self.sounds(0.2) if start > since) >= seconds
 
-        await eventually_seen(hears, lambda: f"the page hears sound {number}")
+        await eventually_seen(hears, lambda: f"the page hears {seconds} s")
+
+    async def clock(self) -> float:
+        """Seconds of the page's audio clock."""
+        return float(await self.page.evaluate("() => window.page.peaks.length * window.page.block"))
 
     async def hears_nothing(self, seconds: float) -> None:
         """The page has heard nothing for so long."""
 
         async def silent() -> bool:
-            last = await self.page.evaluate("() => window.page.peaks.length * window.page.block")
-            return bool(last - (await self.sounds(0.2))[-1][1] >= seconds)
+            return bool(await self.clock() - (await self.sounds(0.2))[-1][1] >= seconds)
 
         await eventually_seen(silent, lambda: "the page hears nothing more")
+
+
+async def interruptions(call: AgentsCall, times: int) -> list[Interruption]:
+    """The caller speaks over the model so often, each time a second after it began to hear it."""
+    marks = [0.0]
+    with starvation() as starved:
+        await call.says_something()
+        for number in range(1, times + 1):
+            await call.told("output_audio_buffer.started", number)
+            await call.hears(marks[-1], 1.0)
+            await call.says_something()
+            await call.told("output_audio_buffer.cleared", number)
+            await call.hears_nothing(0.3)
+            marks.append(await call.clock())
+        (conversation,) = call.model.conversations
+        await eventually(lambda: len(conversation.truncated) == times, "the model is told")
+        found = []
+        told = [end_ms for _, _, end_ms in conversation.truncated]
+        for end_ms, silent, (since, until) in zip(told, call.link.silent, pairwise(marks), strict=True):
+            onset = max(onset for onset in call.link.onsets if onset < silent)
+            # A browser that gets no processor may break it into several.
+            pieces = [piece for piece in await call.sounds(0.2) if since < piece[0] < until]
+            start, end = pieces[0][0], pieces[-1][1]
+            stretched, blind = await call.stretched(start, end)
+            seconds = (end - start, end - start - stretched, blind)
+            waited = starved.waited(onset, silent)
+            found.append(
+                Interruption(1000 * (silent - onset), 1000 * waited, end_ms, *(1000 * each for each in seconds))
+            )
+    return found
 
 
 @asynccontextmanager
@@ -188,7 +253,7 @@ def _entry(address: tuple[str, int]) -> RelayEntry:
 
 
 def _site(directory: Path) -> web.Application:
-    microphone = speech_file(directory / "speech.wav", 8.0, 48_000)
+    microphone = sound_file(directory / "speech.wav", steady_speech(8.0, 48_000), 48_000)
     files = {"/agents.js": official_clients() / BUNDLE, "/page.js": SCRIPT, "/speech.wav": microphone}
     site = web.Application()
 

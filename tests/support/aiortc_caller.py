@@ -12,6 +12,7 @@ from aiortc import RTCConfiguration, RTCIceCandidate, RTCPeerConnection, RTCRtpS
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 
 from tests.support.facts import DEADLINE
+from tests.support.model_sound import spans
 from tests.support.tone import share_of_tone, tone
 
 Says = Callable[[int, int, int], bytes]
@@ -55,6 +56,8 @@ class AiortcCaller:
         self.heard = array("h")
         self.came = array("d")
         """When each piece of it came, on the loop's clock."""
+        self.stamps = array("q")
+        """Its RTP timestamp."""
         self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.open = asyncio.Event()
         self.channel = self.peer.createDataChannel(channel) if channel is not None else None
@@ -111,10 +114,11 @@ class AiortcCaller:
         except TimeoutError:
             raise AssertionError(f"{len(self.heard) / 48000:.1f} s came back, {share:.0%} of it the tone") from None
 
-    def longest_gap(self, since: float) -> float:
-        """Seconds between two pieces, of those that came since then."""
-        came = [moment for moment in self.came if moment >= since]
-        return max((after - before for before, after in pairwise(came)), default=float("inf"))
+    def silences(self, first: int, end: int) -> list[int]:
+        """Milliseconds of each silence of a frame or longer within what pieces `first` to `end`, of 20 ms, said."""
+        piece = self.rate // 50
+        found = spans(self.heard[piece * first : piece * end], self.rate, gap=0.02)
+        return [round(1000 * (after[0] - before[1])) for before, after in pairwise(found)]
 
     def remote_candidates(self) -> list[RTCIceCandidate]:
         """The addresses that the answer offered."""
@@ -131,6 +135,8 @@ class AiortcCaller:
                 assert isinstance(frame, av.AudioFrame)
                 samples = array("h", bytes(frame.planes[0])[: frame.samples * 2 * len(frame.layout.channels)])
                 self.came.append(asyncio.get_running_loop().time())
+                assert frame.pts is not None
+                self.stamps.append(frame.pts)
                 self.heard.extend(samples[:: len(frame.layout.channels)])
         except MediaStreamError:
             pass

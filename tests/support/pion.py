@@ -11,6 +11,7 @@ from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from fcntl import LOCK_EX, flock
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -121,6 +122,16 @@ class PionCaller:
             if payload:
                 samples.frombytes(decoder.decode(AudioFrame(FrameKind.HEARD, payload, 960 * number, 960, 0.0)))
         return samples
+
+    def jumps(self, start: int, end: int) -> list[float]:
+        """Seconds of media time that no packet fills, after each from number `start` to `end`, in order of sequence."""
+        first = self.packets[0].sequence
+        stamps = {(packet.sequence - first + 0x8000 & 0xFFFF) - 0x8000: packet.timestamp for packet in self.packets}
+        ordered = sorted(stamps.items())[start:end]
+        return [
+            ((later - earlier + 2**31 & 0xFFFFFFFF) - 2**31 - 960) / 48_000
+            for (_, earlier), (_, later) in pairwise(ordered)
+        ]
 
     def missing(self) -> int:
         """How many packets of those between the first and the last never came."""

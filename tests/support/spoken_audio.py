@@ -3,8 +3,11 @@
 import subprocess
 import tempfile
 import wave
+from array import array
 from functools import lru_cache
 from pathlib import Path
+
+from tests.support.model_sound import tone_pcm
 
 SENTENCES = (
     "Please book a table for seven people on the fourteenth of March at half past eight.",
@@ -29,9 +32,15 @@ def speech(seconds: float, rate: int) -> bytes:
     return bytes((pcm * (size // len(pcm) + 1))[:size])
 
 
-def speech_file(path: Path, seconds: float, rate: int) -> Path:
-    """The same as a WAVE file."""
+def steady_speech(seconds: float, rate: int = 24_000) -> bytes:
+    """Speech over a steady tone: where it begins or is cut off can be told to the millisecond, between words too."""
+    voice, tone = array("h", speech(seconds, rate)), array("h", tone_pcm(seconds, rate=rate))
+    return array("h", (one // 2 + other // 4 for one, other in zip(voice, tone, strict=True))).tobytes()
+
+
+def sound_file(path: Path, pcm: bytes, rate: int) -> Path:
+    """Such sound as a WAVE file."""
     with wave.open(str(path), "wb") as audio:
         audio.setparams((1, 2, rate, 0, "NONE", ""))
-        audio.writeframes(speech(seconds, rate))
+        audio.writeframes(pcm)
     return path

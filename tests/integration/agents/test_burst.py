@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import pytest
@@ -11,22 +12,28 @@ from tests.support.model_sound import melody, pitch, spans
 from tests.support.nat import nat
 from tests.support.pion import pion_caller
 from tests.support.realtime_model import Speech, model_server
+from tests.support.starvation import starvation
 from tests.support.tiers import GO
 from tests.support.workers import direct_worker
 from voicefleet.agents.realtime.link import RealtimeLink
 from voicefleet.agents.realtime.models import ModelPlan, Models
+from voicefleet.net.pcm_port import HORIZON
 
 MINUTE = 60.0
 TONES = (500.0, 700.0, 900.0, 1100.0)
 NOBODY_INTERRUPTS = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
 RATE = 48_000
+FRAME = 0.02
 
 
 @pytest.mark.needs(GO)
 @pytest.mark.timeout(240)
 async def test_a_minute_of_speech_in_three_seconds_is_heard_whole_and_in_order_although_packets_are_lost() -> None:
     chance = random.Random(11)
-    async with model_server(Speech(melody(MINUTE), pace=MINUTE / 3)) as model, pion_caller() as caller:
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(model_server(Speech(melody(MINUTE), pace=MINUTE / 3)))
+        caller = await stack.enter_async_context(pion_caller())
+        starved = stack.enter_context(starvation())
         models = Models(ModelPlan([model.url]))
         async with direct_worker(link=lambda asked: RealtimeLink(models, asked.config)) as worker:
             direct = worker.direct
@@ -56,16 +63,24 @@ async def test_a_minute_of_speech_in_three_seconds_is_heard_whole_and_in_order_a
             audio = session.leg.audio
             assert audio is not None and lost > 30 and audio.measurements().downlink.retransmitted > 20
         await models.close()
+        waited = starved.worst(0.5, threads=3)
     heard = caller.heard()
-    found = spans(heard, RATE, gap=0.02)
-    gaps = [after[0] - before[1] for before, after in pairwise(found)]
-    print(f"{lost} packets lost; gaps: {[round(1000 * gap) for gap in gaps]} ms")
-    assert sum(end - start for start, end in found) == pytest.approx(MINUTE, abs=0.06), "all of it"
-    # What is lost makes none. An encoder that waits for the processor for longer than its 100 ms ahead makes one of a
-    # frame or two, which a busy machine shows.
-    assert max(gaps, default=0.0) <= 0.1
-    start = found[0][0]
-    middles = [heard[int((start + second + 0.4) * RATE) :][: RATE // 10] for second in range(int(MINUTE))]
+    found = spans(heard, RATE, gap=FRAME)
+    silences = [after[0] - before[1] for before, after in pairwise(found)]
+    jumps = caller.jumps(round(found[0][0] / FRAME), round(found[-1][1] / FRAME))
+    gaps = [round(1000 * gap) for gap in silences + jumps if gap]
+    print(f"{lost} packets lost; gaps: {gaps} ms; waited for a processor for {1000 * waited:.0f} ms of 500 at most")
+    # A decoder lets speech that breaks off ring on for a frame.
+    told = sum(end - start for start, end in found)
+    assert MINUTE - 0.06 <= told <= MINUTE + 0.07 + FRAME * len(silences), "all of it, and once"
+    # On the media's own clock. What is lost makes no gap. Two threads share the work, HORIZON ahead, and a third may
+    # hold the interpreter; so only a machine that kept them from running for longer can make one.
+    assert min(jumps) >= 0 and max(gaps, default=0) <= 20 + 1000 * max(0.0, waited - HORIZON)
+    ends = [*(round((end - FRAME) * RATE) for _, end in found[:-1]), round(found[-1][1] * RATE)]
+    speech = [
+        sample for (start, _), end in zip(found, ends, strict=True) for sample in heard[round(start * RATE) : end]
+    ]
+    middles = [speech[int((second + 0.4) * RATE) :][: RATE // 10] for second in range(int(MINUTE))]
     assert [pitch(middle, TONES, RATE) for middle in middles] == [
         TONES[second % len(TONES)] for second in range(int(MINUTE))
-    ]
+    ], "in order"

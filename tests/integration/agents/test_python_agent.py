@@ -8,6 +8,7 @@ from array import array
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from tests.support.aiortc_caller import AiortcCaller, aiortc_caller
 from tests.support.facts import DEADLINE, eventually
 from tests.support.python_agents import EXAMPLES, nursery
 from tests.support.spoken_audio import speech
+from tests.support.starvation import starvation
 from tests.support.tiers import SPEECH
 from tests.support.workers import direct_worker
 from voicefleet.agents.python.link import PythonLink
 from voicefleet.agents.python.nursery import AgentCode, NotReady, Nursery
+from voicefleet.net.pcm_port import HORIZON
 from voicefleet.services.transceiver.record import EndCause
 from voicefleet.services.transceiver.worker import Worker
 
@@ -166,7 +169,8 @@ async def test_an_agent_that_misbehaves_hurts_its_own_call_only(tmp_path: Path, 
         pids = [(await told(each, "pid"))["pid"] for each in (guilty, innocent)]
         assert pids[0] != pids[1]
         await eventually(lambda: len(innocent.came) > 25, "the innocent agent is heard")
-        since = asyncio.get_running_loop().time()
+        first, since = len(innocent.came), asyncio.get_running_loop().time()
+        starved = stack.enter_context(starvation())
         tell(guilty, crime)
         if crime == "block":
             await asyncio.sleep(0.5)
@@ -179,12 +183,25 @@ async def test_an_agent_that_misbehaves_hurts_its_own_call_only(tmp_path: Path, 
         await told(innocent, "pong")
         assert innocent_call in _calls(worker)
         await eventually(lambda: innocent.came[-1] > since + 1.0, "its voice goes on")
-        gap = innocent.longest_gap(since)
-        print(f"{crime}: the other caller heard a gap of {1000 * gap:.0f} ms at most")
-        assert gap < 2.0, "what the other one did is not to be heard; a busy machine is"
-        late = await stack.enter_async_context(aiortc_caller())
-        await call(worker, late)
-        await told(late, "pid")
+        until = len(innocent.came)
+        apart = list(pairwise(innocent.came[first:until]))
+        longest = max(later - earlier for earlier, later in apart)
+        unexplained = max(later - earlier - starved.waited(earlier, later) for earlier, later in apart)
+        silences = innocent.silences(first, until)
+        jumps = [(later - earlier) / 48 - 20 for earlier, later in pairwise(innocent.stamps[first:until])]
+        waited = starved.worst(0.5, threads=3)
+        print(
+            f"{crime}: the other caller heard silences of {silences} ms and jumps of {max(jumps):.0f} ms; its packets"
+            f" were {1000 * longest:.0f} ms apart at most, {1000 * unexplained:.0f} ms without waiting for a processor;"
+            f" it waited for {1000 * waited:.0f} ms within half a second at most"
+        )
+        # On the media's own clock nothing is missing: two threads share the work, HORIZON ahead, and a third may hold
+        # the interpreter. Packets come on time, as far as there is a processor for it.
+        assert min(jumps) >= 0 and max(silences + jumps) <= 20 + 1000 * max(0.0, waited - HORIZON)
+        assert unexplained <= 0.04
+        newcomer = await stack.enter_async_context(aiortc_caller())
+        await call(worker, newcomer)
+        await told(newcomer, "pid")
 
 
 def _calls(worker: Worker) -> set[str]:
