@@ -96,6 +96,11 @@ async def test_a_histogram_of_set_ups_leads_to_the_trace(tmp_path: Path) -> None
                 body = await created.json()
             await caller.answer(body["answer"])
             await caller.hears_its_tone()
+
+        async def ended() -> bool:
+            return (await pod.metrics()).get("voicefleet_calls_ended_total{cause=client_left}") == 1
+
+        await eventually_seen(ended, lambda: "the call has ended: " + "".join(pod.output))
         assert (await traces.one("set-up")).span.parent_span_id.hex() == PARENT
         address = pod.environment["VOICEFLEET_HEALTH_LISTEN"]
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
