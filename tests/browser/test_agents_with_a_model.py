@@ -27,7 +27,10 @@ async def test_a_page_talks_to_the_model_uses_its_tool_and_survives_the_loss_of_
         (first,) = model.conversations
         outputs = [item for item in first.items.values() if item["type"] == "function_call_output"]
         assert [item["output"] for item in outputs] == ['{"booked":"Köln"}']
-        heard = await call.heard()
+        await call.hears_nothing(0.3)
+        sounds = await call.sounds(0.3)
+        stretched, _ = await call.stretched(sounds[0][0], sounds[-1][1])
+        heard = sum(end - start for start, end in sounds) - stretched
         assert heard == pytest.approx(3.0, abs=0.4), "all that the model said, less its pauses"
         history = await call.page.evaluate("() => JSON.stringify(window.page.session.history)")
         assert "booked in Köln" in history
