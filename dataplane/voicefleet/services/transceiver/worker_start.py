@@ -11,10 +11,15 @@ from socket import socket
 from typing import Final
 
 PROGRAM: Final = "voicefleet.services.transceiver.worker_process"
-ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024)}
+ALLOCATOR: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 """For glibc, which reads it before anything of ours runs; who sets one of them decides himself. By itself it gives each
 thread an arena that keeps what a crowd of calls once needed: 94, 65 and 32 MB were seen. The interpreter's lock keeps
-threads from allocating at once. Huge pages are not asked for: with a model they put the clock 18 ms off, not 3."""
+threads from allocating at once. The third asks for huge pages: each packet touches what its call has in tens of places,
+and of hundreds of calls the processor knows few pages by heart: 350 calls take 46% of a core instead of 57%."""
 _NONE: Final = "-"
 
 
