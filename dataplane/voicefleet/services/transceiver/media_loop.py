@@ -163,7 +163,6 @@ class MediaLoop:
 
     def _turn(self) -> None:
         poll, schedule, readers = self._epoll.poll, self._schedule, self._readers
-        flushes = [reader.flush for reader in readers.values()]
         next_tick = monotonic()
         woken = before = 0.0
         behind = False
@@ -180,9 +179,7 @@ class MediaLoop:
             before, now = woken, monotonic()
             woken, behind = now, False
             if schedule.next() > now - STALLED:
-                self._look_after(now)
-                for flush in flushes:
-                    flush(now)
+                self._send_what_is_due(now)
             for descriptor, _ in events:
                 reader = readers.get(descriptor)
                 if reader is not None:
@@ -191,9 +188,7 @@ class MediaLoop:
                     os.eventfd_read(self._wake)
                     self._awake = False  # before the commands are looked at, or a wake-up could be taken for granted
             self.obey(now)
-            self._look_after(now)
-            for flush in flushes:
-                flush(now)
+            self._send_what_is_due(now)
             if now >= next_tick:
                 self._on_tick(now)
                 next_tick = now + TICK
@@ -214,7 +209,7 @@ class MediaLoop:
             except Exception:  # one call's mistake must not stop the clock of the others
                 logs.logger(__name__).exception("a command to the media loop failed")
 
-    def _look_after(self, now: float) -> None:
+    def _send_what_is_due(self, now: float) -> None:
         schedule = self._schedule
         while (popped := schedule.pop(now)) is not None:
             due, leg = popped
@@ -225,6 +220,8 @@ class MediaLoop:
             except Exception as error:
                 self._on_failure(leg, error)
             self.note(leg)
+        for reader in self._readers.values():
+            reader.flush(now)
 
     def _halt(self, _now: float) -> None:
         self._running = False
