@@ -10,11 +10,10 @@ An instance belongs to one thread at a time.
 
 import ctypes
 import ctypes.util
-from enum import IntEnum
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from voicefleet.core.media.frame import AudioFrame, FrameKind
 from voicefleet.core.media.opus_packet import CLOCK_RATE, MAX_SAMPLES
@@ -32,17 +31,22 @@ _SET_INBAND_FEC: Final = 4012
 _SET_PACKET_LOSS: Final = 4014
 _SET_SIGNAL: Final = 4024
 _SIGNAL_VOICE: Final = 3001
+_SIGNAL_MUSIC: Final = 3002
+_APPLICATION_VOICE: Final = 2048
 _LARGEST: Final = 1275
 """Octets of one frame (RFC 6716, 3.4)."""
 
 
-class Application(IntEnum):
-    """What an encoder is for, by libopus' numbers."""
+class Tuning(NamedTuple):
+    """What an encoder spends on a frame, and which of Opus' modes it leans to."""
 
-    VOICE = 2048
-    """Speech and hybrid modes, as browsers encode."""
-    LOW_DELAY = 2051
-    """CELT alone: 4 ms less of delay and a third of the work; no in-band FEC."""
+    bit_rate: int = BIT_RATE
+    complexity: int = COMPLEXITY
+    voice: bool = True
+    """The speech modes, which alone have in-band FEC; otherwise CELT, for a third of the work."""
+
+
+_SPEECH: Final = Tuning()
 
 
 class OpusError(Exception):
@@ -137,13 +141,7 @@ class OpusDecoder:
 class OpusEncoder:
     """One caller's encoder: 20 ms of 16-bit mono PCM in, one Opus frame out."""
 
-    def __init__(
-        self,
-        rate: int,
-        bit_rate: int = BIT_RATE,
-        complexity: int = COMPLEXITY,
-        application: Application = Application.VOICE,
-    ) -> None:
+    def __init__(self, rate: int, tuning: Tuning = _SPEECH) -> None:
         if rate not in RATES:
             raise ValueError(f"libopus encodes from {RATES}, not {rate} Hz")
         self.rate = rate
@@ -153,17 +151,21 @@ class OpusEncoder:
         self._packet = ctypes.create_string_buffer(_LARGEST)
         self._view = memoryview(self._packet)
         error = ctypes.c_int()
-        self._state = self._opus.opus_encoder_create(rate, 1, application, ctypes.byref(error))
+        self._state = self._opus.opus_encoder_create(rate, 1, _APPLICATION_VOICE, ctypes.byref(error))
         if not self._state:
             raise OpusError(_message(self._opus, error.value))
-        self._set(_SET_BITRATE, bit_rate)
-        self._set(_SET_COMPLEXITY, complexity)
-        self._set(_SET_SIGNAL, _SIGNAL_VOICE)
+        self.tune(tuning)
 
     def __del__(self) -> None:
         state, self._state = getattr(self, "_state", None), None
         if state:
             self._opus.opus_encoder_destroy(state)
+
+    def tune(self, tuning: Tuning) -> None:
+        """From the next frame on; a change of mode is one that the decoder cannot be heard to make."""
+        self._set(_SET_BITRATE, tuning.bit_rate)
+        self._set(_SET_COMPLEXITY, tuning.complexity)
+        self._set(_SET_SIGNAL, _SIGNAL_VOICE if tuning.voice else _SIGNAL_MUSIC)
 
     def expect_loss(self, percent: int) -> None:
         """Make frames that describe their predecessor as well, as far as this loss is worth it; 0: plain ones."""

@@ -6,9 +6,11 @@ from array import array
 import av
 import pytest
 
+from tests.support.model_sound import tone_pcm
 from tests.support.opus_fec import carries_fec
 from tests.support.spoken_audio import speech
 from tests.support.tiers import SPEECH
+from tests.support.tone import share_of_tone
 from voicefleet.core.media import opus_packet
 from voicefleet.core.media.frame import AudioFrame, FrameKind
 from voicefleet.core.media.g711 import Law
@@ -119,11 +121,25 @@ def test_an_agents_voice_sounds_the_same_while_loss_comes_and_goes() -> None:
     for n in range(60):
         encoder.expect_loss(10 if 20 <= n < 40 else 0)
         packets.append(encoder.encode(pcm[n * step : (n + 1) * step]))
-    assert not any(carries_fec(packet) for packet in (*packets[:20], *packets[40:]))
+    assert not any(carries_fec(packet) for packet in (*packets[:20], *packets[41:])), "the way back takes a frame"
     assert any(carries_fec(packet) for packet in packets[20:40])
     decoded = b"".join(decoder.decode(heard(packet, n)) for n, packet in enumerate(packets))
     for at in (5 * step, 25 * step, 45 * step):
         assert likeness(pcm[at:], decoded[at : at + 5 * step], 24_000) > 0.9
+
+
+@pytest.mark.parametrize("before", [0, 10])
+def test_how_an_agents_voice_is_encoded_changes_without_a_jump_or_a_hush(before: int) -> None:
+    encoder, decoder = VoiceEncoder(24_000), OpusDecoder(48_000)
+    pcm, size = tone_pcm(1.0, 900.0), 2 * encoder.samples
+    decoded = array("h")
+    for n in range(50):
+        encoder.expect_loss(before if n < 25 else 10 - before)
+        decoded.frombytes(decoder.decode(heard(encoder.encode(pcm[n * size : (n + 1) * size]), n)))
+    around = decoded[23 * 960 : 28 * 960]
+    assert share_of_tone(around, 900.0, 48_000) > 0.95, "one tone, whose phase goes on"
+    loud = [max(map(abs, around[at : at + 96])) for at in range(0, len(around), 96)]
+    assert min(loud) > 0.9 * 8000, "in each 2 ms"
 
 
 def test_our_reading_of_the_fec_flag_is_libopus_own() -> None:
