@@ -32,10 +32,13 @@ def concerned(store: Store, document: Document, before: Document | None, gone: b
                 yield from _policies_of(store, namespace, target)
     elif kind == "Pod":
         labels = _labels(document)
-        if pool := labels.get(Label.POOL):
+        pool, shard = labels.get(Label.POOL), labels.get(Label.SHARD)
+        if pool:
             yield "RelayPool", namespace, pool
-        if shard := labels.get(Label.SHARD):
+        if shard:
             yield "TransceiverShard", namespace, shard
+        if not (pool or shard) and (fleet := labels.get(Label.FLEET)):
+            yield "VoiceFleet", namespace, fleet
     else:
         owner = owner_uid(document)
         for reference in document["metadata"].get("ownerReferences", ()):

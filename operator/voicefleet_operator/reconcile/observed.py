@@ -81,11 +81,15 @@ def policies_of(store: Store, namespace: str) -> list[Policy]:
 
 def pods_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Document]:
     """The pods with these labels that nobody has told to stop."""
+    return [pod for pod in every_pod_of(store, namespace, labels) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def every_pod_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Document]:
+    """The pods with these labels that have not ended, those on their way out among them."""
     return [
         pod
         for pod in store.all("Pod", namespace)
         if (pod["metadata"].get("labels") or {}).items() >= labels.items()
-        and "deletionTimestamp" not in pod["metadata"]
         and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     ]
 

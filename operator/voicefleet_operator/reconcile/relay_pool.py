@@ -16,7 +16,7 @@ from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.looks import COUNT_LOOK, count_look
-from voicefleet_operator.reconcile.observed import pods_of
+from voicefleet_operator.reconcile.observed import every_pod_of, pods_of
 from voicefleet_operator.reconcile.probes import SECONDS
 from voicefleet_operator.reconcile.relay_turns import turn
 from voicefleet_operator.reconcile.relays import Sample, ask
@@ -64,7 +64,10 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
         stuck = _leave_alone_what_is_stuck(context, pool, port, refused)
     pods = list(pods_of(context.store, pool.namespace, pool_selector(pool)))
     carried = await _carried(context, pool, pods, health)
-    workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)))
+    workload = progress(
+        context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)),
+        every_pod_of(context.store, pool.namespace, pool_selector(pool)),
+    )
     reached, check_again = reach.look(context, pool, fleet, port, advertised, pods)
     found = _conditions(context, pool, port, advertised, workload, refused, stuck, waits_for)
     if found[0].status == "True" and reach.is_first(context, pool):
@@ -194,7 +197,7 @@ def _conditions(
         ready = condition(ConditionType.READY, False, obstacles[0].reason, obstacles[0].message)
     elif refused:
         ready = condition(ConditionType.READY, False, "Refused", "; ".join(refused))
-    elif degraded.status == "True":
+    elif degraded.status == "True" and workload.lacks_pods:
         ready = condition(ConditionType.READY, False, degraded.reason, degraded.message)
     elif workload.ready < max(1, workload.wanted) and pool.spec.replicas:
         message = f"{workload.ready} of {workload.wanted} relays are ready"

@@ -102,6 +102,9 @@ def _lean(document: Document) -> Document:
         status = document.get("status", {})
         lean["spec"] = {"nodeName": document.get("spec", {}).get("nodeName", "")}
         lean["status"] = {key: status[key] for key in _POD_STATUS if key in status}
+        unready = [each for each in status.get("containerStatuses") or () if not each.get("ready")]
+        if unready:
+            lean["status"]["containerStatuses"] = unready  # why it is not, which nobody asks of the others
     elif document["kind"] == "Node":
         lean["spec"] = {}
         lean["status"] = {"addresses": document.get("status", {}).get("addresses", [])}

@@ -1,11 +1,12 @@
 """VoiceFleet: its Secrets, its ports, signaling and the session map; and what its pools and shards add up to."""
 
+from voicefleet.contract import Component
 from voicefleet_operator.api.conditions import Condition, ConditionType, condition, timestamp
 from voicefleet_operator.api.voice_fleet import FleetCounts
 from voicefleet_operator.kube.endpoints import SECRET
 from voicefleet_operator.kube.errors import NotFound
 from voicefleet_operator.model.fleet_manifests import fleet_manifests
-from voicefleet_operator.model.manifest import session_map_name, signaling_name
+from voicefleet_operator.model.manifest import fleet_selector, session_map_name, signaling_name
 from voicefleet_operator.model.relay_manifests import on_host_network
 from voicefleet_operator.model.resources import Fleet
 from voicefleet_operator.model.workload import Progress, progress, rollout_conditions
@@ -13,7 +14,7 @@ from voicefleet_operator.reconcile import port_leases, secrets
 from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand
 from voicefleet_operator.reconcile.context import Again, Context
-from voicefleet_operator.reconcile.observed import pools_of, shards_of
+from voicefleet_operator.reconcile.observed import every_pod_of, pools_of, shards_of
 from voicefleet_operator.reconcile.statuses import write_status
 
 MISSING_SECRET_AGAIN = 5.0
@@ -36,10 +37,10 @@ async def reconcile_fleet(context: Context, fleet: Fleet) -> Again | None:
     pools, shards = pools_of(context.store, fleet), shards_of(context.store, fleet)
     on_nodes = any(map(on_host_network, pools))
     refused = await bring_about(context, fleet, fleet_manifests(fleet, context.here, on_nodes))
-    signaling = progress(context.store.get("Deployment", fleet.namespace, signaling_name(fleet.name)))
+    signaling = _progress(context, fleet, signaling_name(fleet.name), Component.SIGNALING)
     parts = {"signaling": signaling}
     if fleet.spec.session_map.type == "Embedded":
-        parts["session map"] = progress(context.store.get("Deployment", fleet.namespace, session_map_name(fleet.name)))
+        parts["session map"] = _progress(context, fleet, session_map_name(fleet.name), Component.SESSION_MAP)
     await write_status(
         context,
         fleet,
@@ -60,6 +61,13 @@ async def reconcile_fleet(context: Context, fleet: Fleet) -> Again | None:
     if refused:
         waits.append(10.0)
     return Again(min(waits)) if waits else None
+
+
+def _progress(context: Context, fleet: Fleet, name: str, component: str) -> Progress:
+    return progress(
+        context.store.get("Deployment", fleet.namespace, name),
+        every_pod_of(context.store, fleet.namespace, fleet_selector(fleet, component)),
+    )
 
 
 async def _missing_secrets(context: Context, fleet: Fleet) -> list[str]:

@@ -11,8 +11,10 @@ import pytest
 
 from tests.support.chromium import chromium_page, speech
 from tests.support.facts import eventually_seen
+from tests.support.failure_table import FailureTable
 from tests.support.kubernetes.cluster import Cluster
 from tests.support.kubernetes.one_node import CLIENT
+from tests.support.kubernetes.talk import NOTHING, Talk
 from tests.support.kubernetes.voice import PROJECT, SMALL, Voice, slowness
 from tests.support.tiers import CHROMIUM, SPEECH
 
@@ -192,3 +194,35 @@ def test_a_call_through_a_node_port_is_carried_by_the_kernel_in_a_pod_without_pr
     assert [each.ended for each in calls] == [""] * 5
     assert by_kernel > 9 * by_userspace, f"kernel {by_kernel:.0f}, userspace {by_userspace:.0f}"
     assert sum(each.lost for each in calls) <= 0.002 * sum(each.said for each in calls), calls
+
+
+@pytest.fixture
+def voice_on_the_node(kernel_voice: Voice) -> Voice:
+    """The same fleet with its only relay in the node's own network."""
+    pool = {"apiVersion": "voicefleet.dev/v1alpha1", "kind": "RelayPool", "metadata": {"name": "node"}}
+    spec = {"fleetRef": "demo", "workload": "DaemonSet", "expose": {"type": "HostNetwork"}, **SMALL}
+    kernel_voice.k("apply", "--server-side", "-f", "-", stdin=json.dumps(pool | {"spec": spec}))
+    kernel_voice.k("wait", "--for=condition=Ready", "rp/node", "--timeout=300s")
+    kernel_voice.k("delete", "rp/edge", "--wait=true")
+    return kernel_voice
+
+
+def test_a_relay_on_the_network_of_its_node_gives_its_port_and_its_calls_to_the_next(
+    voice_on_the_node: Voice, table: FailureTable
+) -> None:
+    voice, talk = voice_on_the_node, Talk(voice_on_the_node, table)
+    port = voice.get("rp/node")["status"]["port"]
+    (old,) = [each for each in voice.pods("relay") if each.startswith("node-")]
+
+    def fail() -> None:
+        voice.k("patch", "rp/node", "--type=merge", "-p", json.dumps({"spec": {"limits": {"flows": 40_000}}}))
+        voice.until(voice.are_replaced("relay", [old]), "the next one has its place")
+
+    try:
+        assert {each.port for each in talk.callers().report()} == {port}
+        calls = talk.hears("relay rollout in the node's network, without a second relay", NOTHING, fail)
+        assert {each.port for each in calls} == {port}
+        (new,) = [each for each in voice.pods("relay") if each.startswith("node-")]
+        assert "port taken over" in voice.k("logs", new)
+    finally:
+        talk.hang_up()

@@ -8,6 +8,9 @@ from typing import Any
 
 from tests.support.kubernetes.voice import EXAMPLE, PROJECT, Voice
 
+IN_THE_NETHERLANDS = "193.0.6.139"
+"""Of RIPE, since 1993."""
+
 
 def ran(voice: Voice, program: str, *arguments: str) -> str:
     """A command from outside of the cluster, which must succeed; what it said."""
@@ -47,6 +50,13 @@ def test_where_calls_would_go_is_explained(voice: Voice) -> None:
     explained = told(voice, "trace", "198.51.100.7")
     assert {each["id"] for each in explained["relays"]} <= set(voice.pods("relay"))
     assert set(explained["transceivers"]) <= set(voice.pods("transceiver"))
+
+
+def test_the_database_in_the_image_knows_the_country_of_an_address(voice: Voice) -> None:
+    explained = told(voice, "trace", IN_THE_NETHERLANDS)
+    assert explained["place_source"] == "database"
+    assert explained["explanation"][0] == "The client is at 52.4,4.9, says the geo database."
+    assert told(voice, "trace", "198.51.100.7")["place_source"] == "unknown", "nobody's country"
 
 
 def test_the_doctor_finds_a_fleet_that_serves_in_good_health(voice: Voice) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cluster.pods.conftest import IN_EARNEST
 from tests.support.kubernetes.talk import NOTHING, SECOND_RELAY, Talk
 from tests.support.kubernetes.voice import Voice, slowness
 
@@ -184,6 +185,30 @@ def test_transceivers_are_rolled_out(talk: Talk) -> None:
 
     talk.hears("transceiver rollout", NOTHING, fail)
     assert set(voice.going("transceiver")) & set(before), "they went with their calls"
+
+
+def test_transceivers_that_crash_end_a_rollout_at_the_first_of_them(talk: Talk) -> None:
+    voice = talk.voice
+    before = set(voice.pods("transceiver"))
+
+    def change(resources: dict[str, object]) -> None:
+        voice.k("patch", "ts/main", "--type=merge", "-p", json.dumps({"spec": {"resources": resources}}))
+
+    def fail() -> None:
+        requests = IN_EARNEST["resources"]["requests"]
+        change({"requests": requests | {"memory": "24Mi"}, "limits": {"memory": "24Mi"}})  # a mebibyte for a gibibyte
+        voice.until(lambda: voice.condition("ts/main", "Degraded").reason == "PodsFail", "the shard says that it fails")
+        (new,) = set(voice.pods("transceiver")) - before
+        said = voice.condition("ts/main", "Degraded").message
+        assert new in said and "2 others serve on: mend spec, or put the last one back" in said
+        assert voice.condition("ts/main", "Ready").so and voice.ready("transceiver") == before
+        with voice.callers(1) as another:
+            assert [each.ended for each in another.report()] == [""], "old pods take new calls"
+        change({"requests": requests | {"memory": None}, "limits": {"memory": None}})
+        voice.until(lambda: set(voice.pods("transceiver")) == before, "the new pod goes, and no other")
+        voice.until(lambda: not voice.condition("ts/main", "Degraded").so, "nothing is wrong any more")
+
+    talk.hears("transceiver rollout whose pods crash, until it is taken back", NOTHING, fail)
 
 
 def test_a_shard_shrinks_from_two_to_one(talk: Talk) -> None:

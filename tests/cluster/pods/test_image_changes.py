@@ -88,6 +88,11 @@ def test_an_image_that_cannot_be_had_ends_at_one_pool(talk: Talk) -> None:
         voice.until(lambda: reasons() == ["RollingOut", "WaitsForPool"], "one pool tries it and the other one waits")
         voice.until(lambda: not voice.going("relay"), "the old relay has gone")
         assert len(voice.ready("relay")) == 1 and len(voice.ready("transceiver")) == 2
+        voice.until(
+            lambda: f"the image {REPOSITORY}:nowhere cannot be had" in voice.condition("ts/main", "Degraded").message,
+            "the shard says why",
+        )
+        assert len(voice.pods("transceiver")) == 3 and voice.condition("ts/main", "Ready").so
         voice.k("patch", "vf/demo", "--type=merge", "-p", json.dumps({"spec": {"image": None}}))
         _until_all_have(voice, TAG)
 

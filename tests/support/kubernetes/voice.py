@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -44,6 +44,14 @@ class Call:
     ended: str
     port: int
     """Of the relay that it went through last."""
+
+
+class Told(NamedTuple):
+    """A condition."""
+
+    so: bool
+    reason: str
+    message: str
 
 
 class Callers:
@@ -90,6 +98,13 @@ class Voice:
         """One object, or a list."""
         document: dict[str, Any] = json.loads(self.k("get", *target.split(), "-o", "json"))
         return document
+
+    def condition(self, target: str, kind: str) -> Told:
+        """A condition of an object; not so, without reason, where it is not told."""
+        found = self.get(target).get("status", {}).get("conditions", ())
+        by_type = {each["type"]: each for each in found}
+        told: dict[str, str] = by_type.get(kind, {})
+        return Told(told.get("status") == "True", told.get("reason", ""), told.get("message", ""))
 
     def pods(self, component: str) -> list[str]:
         """The names of the pods of a component that run and are not about to go."""

@@ -36,3 +36,28 @@ def test_a_rollout_that_does_not_go_on_is_harm() -> None:
     """Kubernetes says so after the progress deadline."""
     stalled = _deployment("ProgressDeadlineExceeded", ready=1, so="False")
     assert _reasons(stalled) == ("RolloutStalled", "RolloutStalled")
+
+
+def test_a_rollout_whose_pods_fail_is_harm_at_once_and_is_told_with_who_serves_meanwhile() -> None:
+    """Kubernetes itself would say so after ten minutes, and not why."""
+    failing = {"containerStatuses": [{"image": "here/it:9", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+    pod = {"metadata": {"name": "new-1"}, "status": failing}
+    document = _deployment("ReplicaSetUpdated", ready=2)
+    document["status"]["replicas"] = 3
+    found = progress(document, [pod])
+    progressing, degraded = rollout_conditions({"relays": found})
+    assert (progressing.reason, degraded.status, degraded.reason) == ("RollingOut", "True", "PodsFail")
+    assert degraded.message == (
+        "relays: new-1: the image here/it:9 cannot be had; see kubectl describe pod. "
+        "2 others serve on: mend spec, or put the last one back"
+    )
+    assert not found.lacks_pods, "so its owner is as Ready as it was"
+
+
+def test_pods_that_the_cluster_does_not_let_be_made_are_told() -> None:
+    """By Pod Security or a quota; there is no pod that could say it."""
+    document = _deployment("ReplicaSetUpdated", ready=0)
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "pods are forbidden: hostPort"}
+    document["status"]["conditions"].append(failure)
+    _, degraded = rollout_conditions({"relays": progress(document)})
+    assert degraded.message == "relays: no pod can be made, pods are forbidden: hostPort"
