@@ -1,4 +1,4 @@
-"""What a process imports is what its start takes: a laptop starts six of them before the first word."""
+"""What a process imports is what its start takes: a laptop starts five of them before the first word."""
 
 import subprocess
 import sys
@@ -9,6 +9,9 @@ import pytest
 @pytest.mark.parametrize(
     ("program", "needless"),
     [
+        ("cli.command", {"aiohttp", "kubernetes", "pydantic", "yaml", "asyncio"}),
+        ("cli.local.nursery_process", {"aiohttp", "pydantic", "typer", "asyncio"}),
+        ("cli.local.up", {"kubernetes", "maxminddb", "numpy", "aiortc"}),
         ("services.transceiver.pod", {"aiortc", "av", "numpy", "voicefleet.services.transceiver.worker"}),
         ("services.relay.packet_process", {"redis", "aiohttp"}),
         ("services.signaling.__main__", {"numpy", "aiortc", "voicefleet.services.transceiver"}),

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any, Final
 
 from voicefleet.cli.output import say_json, show, table
-from voicefleet.cli.target import Target, choose
+from voicefleet.cli.reach import choose
+from voicefleet.cli.target import Target
 
 STAGES: Final = {
     "answer": "answer made",

@@ -7,8 +7,9 @@ from voicefleet.cli.cluster_api import explained
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say, say_json
 from voicefleet.cli.planned_changes import Planned, planned
+from voicefleet.cli.reach import in_cluster
 from voicefleet.cli.resources.fleet_file import Finding, FleetFile, parse, read_file
-from voicefleet.cli.target import Target, in_cluster
+from voicefleet.cli.target import Target
 from voicefleet_operator.kube.errors import KubernetesError
 
 

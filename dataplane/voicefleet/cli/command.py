@@ -98,9 +98,9 @@ def up(
     lan_address: Annotated[str, typer.Option(help="Which address of this machine, if it has several.")] = "",
 ) -> None:
     """Run a fleet on this machine, and follow its file; Ctrl-C ends it."""
-    from voicefleet.cli.local.early import early
+    from voicefleet.cli.local.nursery import nursery
 
-    with early() as loading:  # before the next import, which takes a second
+    with nursery() as loading:  # before the next import, which takes half a second
         from voicefleet.cli.local.up import UpOptions, up
 
         if file is None and FILE_NAME.exists():

@@ -14,7 +14,8 @@ from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.fleet_api import FleetApi
 from voicefleet.cli.local.key_material import requests_directory
 from voicefleet.cli.output import say, say_json
-from voicefleet.cli.target import Target, choose, local_fleet
+from voicefleet.cli.reach import choose, local_fleet
+from voicefleet.cli.target import Target
 from voicefleet.net.local_requests import LocalRequests, Request
 from voicefleet_operator.kube.endpoints import POD
 from voicefleet_operator.kube.errors import KubernetesError

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from voicefleet.cli.output import live, say_json, show, table
-from voicefleet.cli.target import Target, choose
+from voicefleet.cli.reach import choose
+from voicefleet.cli.target import Target
 
 EVERY: Final = 1.0
 """Seconds between two looks of the live table."""

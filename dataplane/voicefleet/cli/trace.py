@@ -5,7 +5,8 @@ from typing import Any
 
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say, say_json
-from voicefleet.cli.target import Target, choose
+from voicefleet.cli.reach import choose
+from voicefleet.cli.target import Target
 
 
 def trace(target: Target, address: str, place: str, *, as_json: bool) -> None:

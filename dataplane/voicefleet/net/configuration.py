@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from voicefleet.contract import Env
-from voicefleet.net.setting_fields import Setting, near_miss, nested_model, settings_of
+from voicefleet.net.near_miss import near_miss
+from voicefleet.net.setting_fields import Setting, nested_model, settings_of
 from voicefleet.net.setting_problems import sentence, shown
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,6 @@ from voicefleet.core.forwarded import parse_address
 from voicefleet.core.place import Place
 from voicefleet.net.watched_file import WatchedFile
 
-BUNDLED_DATABASE: Final = Path("/usr/share/voicefleet/geo.mmdb")
-"""Where the image has its own, which `scripts/geo-database` made."""
 KEPT: Final = 4096
 """Addresses whose answer is kept: one look-up takes 10 to 30 us."""
 

@@ -1,6 +1,5 @@
 """What a settings model asks for, field by field: where each is read from and, in words, what it allows."""
 
-import difflib
 import enum
 import types
 from collections.abc import Iterable, Iterator
@@ -92,11 +91,6 @@ def allowed(annotation: Any) -> str:
     if marker is not None:
         return marker.text + _bounds(metadata, marker.unit)
     return _allowed_plain(plain(options[0]), metadata)
-
-
-def near_miss(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, or nothing."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), "")
 
 
 def annotation_metadata(annotation: Any) -> tuple[Any, ...]:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails
 
-from voicefleet.net.setting_fields import Setting, allowed, near_miss, nested_model
+from voicefleet.net.near_miss import near_miss
+from voicefleet.net.setting_fields import Setting, allowed, nested_model
 
 Path = tuple[str, ...]
 LONGEST_VALUE: Final = 200

@@ -15,7 +15,9 @@ from pydantic import AfterValidator, PlainValidator, SecretStr
 
 from voicefleet.contract import GEO_BUNDLED
 from voicefleet.core.place import Place
-from voicefleet.net.geo import BUNDLED_DATABASE
+
+BUNDLED_DATABASE: Final = Path("/usr/share/voicefleet/geo.mmdb")
+"""Where the image has a geo database of its own, which `scripts/geo-database` made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ def alive(pid: int) -> bool:
         return False
 
 
+def parent(pid: int) -> int:
+    """Who started a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 async def test_a_caller_hears_its_voice_through_the_relay(tmp_path: Path) -> None:
     async with local_fleet(tmp_path) as fleet, aiortc_caller() as caller:
         await fleet.call(caller)
@@ -32,6 +37,8 @@ async def test_ctrl_c_ends_everything_and_leaves_nothing_behind(tmp_path: Path) 
     async with local_fleet(tmp_path) as fleet:
         children = list(fleet.ready["processes"].values())
         assert len(children) == 4 and all(alive(pid) for pid in children)
+        services = [pid for name, pid in fleet.ready["processes"].items() if name != "session-map"]
+        assert len({parent(pid) for pid in services} - {fleet.command.pid}) == 1, "what they load is loaded once"
         fleet.command.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(fleet.command.wait(), DEADLINE) == 0
         assert not any(alive(pid) for pid in children)

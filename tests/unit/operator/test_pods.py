@@ -10,7 +10,7 @@ import pytest
 from tests.support.operator import FLEET, HERE, POOL, SHARD, fleet, pool, shard
 from voicefleet.contract import Component, Env
 from voicefleet.net.configuration import load
-from voicefleet.net.geo import BUNDLED_DATABASE
+from voicefleet.net.setting_types import BUNDLED_DATABASE
 from voicefleet.services.relay import hand_over
 from voicefleet.services.relay.settings import Datapath, RelaySettings
 from voicefleet.services.signaling.settings import SignalingSettings

@@ -10,7 +10,8 @@ from voicefleet.cli.doctor import cluster_checks, fleet_checks, machine_checks, 
 from voicefleet.cli.doctor.finding import Finding, State, bad, unknown
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.output import say, say_json
-from voicefleet.cli.target import Target, choose
+from voicefleet.cli.reach import choose
+from voicefleet.cli.target import Target
 
 _MARKS: Final = {State.GOOD: "  ok ", State.BAD: "! bad", State.UNKNOWN: "?    "}
 

@@ -6,7 +6,8 @@ import base64
 from voicefleet.cli.cluster_api import ClusterFleet, explained
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.load.run import Door
-from voicefleet.cli.target import Target, choose, local_fleet
+from voicefleet.cli.reach import choose, local_fleet
+from voicefleet.cli.target import Target
 from voicefleet_operator.kube.endpoints import CUSTOM, SECRET
 from voicefleet_operator.kube.errors import KubernetesError
 

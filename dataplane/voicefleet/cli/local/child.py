@@ -2,35 +2,35 @@
 
 import asyncio
 import os
-import subprocess
+from collections.abc import Awaitable, Callable
 
 
 class Child:
     """One process; who has it awaits it, or it stays as a zombie."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """How it ended, if it has."""
-        return self._process.poll()
+    def __init__(self, pid: int, bury: Callable[[], Awaitable[int]]) -> None:
+        """`bury` says how it ended, once it has."""
+        self.pid = pid
+        self.returncode: int | None = None
+        """How it ended, if that was waited for."""
+        self._bury = bury
 
     async def wait(self) -> int:
         """How it ends."""
-        if (code := self._process.poll()) is not None:
-            return code
+        if self.returncode is None:
+            await self._end()
+            self.returncode = await self._bury()
+        return self.returncode
+
+    async def _end(self) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        descriptor = os.pidfd_open(self.pid)
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return  # buried by whoever took it over
         loop.add_reader(descriptor, ended.set)
         try:
             await ended.wait()
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-        return self._process.wait()

@@ -12,13 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
 from voicefleet.cli.local.child import Child
-from voicefleet.cli.local.early import Early
+from voicefleet.cli.local.nursery import Nursery
 from voicefleet.net.child_process import die_with_parent
 
 END_GRACE: Final = 1.5
@@ -27,6 +28,10 @@ READY_DEADLINE: Final = 30.0
 """Seconds. A laptop needs one, a machine under load many; after thirty something is wrong and the log says what."""
 RESTART_PAUSE: Final = (0.2, 5.0)
 """First and longest pause before a process that died is started again; doubled each time it dies within a minute."""
+
+
+LOOK: Final = 0.05
+"""Seconds between questions whether a process is ready."""
 
 
 class StartError(Exception):
@@ -46,10 +51,10 @@ class Process:
 class Supervisor:
     """Owns the children. `run` each process in a task group; leaving the group ends them."""
 
-    def __init__(self, log_directory: Path, say: Callable[[str], None], early: Early) -> None:
+    def __init__(self, log_directory: Path, say: Callable[[str], None], nursery: Nursery) -> None:
         self._logs = log_directory
         self._say = say
-        self._early = early
+        self._nursery = nursery
         self._retired: set[str] = set()
         self.pids: dict[str, int] = {}
         """Process ids of the children as they are now, by name."""
@@ -62,7 +67,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while process.name not in self._retired:
             started = loop.time()
-            child = self._start(process)
+            child = await self._start(process)
             try:
                 if not ready:
                     await self._until_ready(process, child)
@@ -93,27 +98,30 @@ class Supervisor:
         """Where a process writes its log."""
         return self._logs / f"{name}.log"
 
-    def _start(self, process: Process) -> Child:
+    async def _start(self, process: Process) -> Child:
         log = self.log(process.name)
         log.touch()
-        started = self._early.become(process.module, process.environment, log) or _started(process, log)
-        self.pids[process.name] = started.pid
-        return Child(started)
+        pid = await self._nursery.start(process.name, process.module, process.environment, log)
+        child = Child(pid, partial(self._nursery.bury, pid)) if pid is not None else _started(process, log)
+        self.pids[process.name] = child.pid
+        return child
 
     async def _until_ready(self, process: Process, child: Child) -> None:
+        answers = asyncio.ensure_future(_answers(process.ready_url))
+        ends = asyncio.ensure_future(child.wait())
         try:
-            async with asyncio.timeout(READY_DEADLINE), aiohttp.ClientSession() as http:
-                while child.returncode is None:
-                    with contextlib.suppress(aiohttp.ClientError, OSError):
-                        async with http.get(process.ready_url) as answer:
-                            if answer.status == 200:
-                                return
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise StartError(
-                f"{process.name} was not ready after {READY_DEADLINE:.0f} s:\n{self._tail(process.name)}"
-            ) from None
-        raise StartError(f"{process.name} did not start ({_cause(child.returncode)}):\n{self._tail(process.name)}")
+            await asyncio.wait((answers, ends), timeout=READY_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+            if ends.done():
+                cause = f"did not start ({_cause(ends.result())})"
+            elif answers.done():
+                return await answers
+            else:
+                cause = f"was not ready after {READY_DEADLINE:.0f} s"
+        finally:
+            for each in (answers, ends):
+                each.cancel()
+            await asyncio.gather(answers, ends, return_exceptions=True)
+        raise StartError(f"{process.name} {cause}:\n{self._tail(process.name)}")
 
     async def _end(self, name: str, child: Child) -> None:
         self.pids.pop(name, None)
@@ -132,9 +140,20 @@ class Supervisor:
         return "\n".join(f"    {line}" for line in text[-lines:])
 
 
-def _started(process: Process, log: Path) -> subprocess.Popen[bytes]:
+async def _answers(ready_url: str) -> None:
+    """Returns when it does."""
+    async with aiohttp.ClientSession() as http:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async with http.get(ready_url) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(LOOK)
+
+
+def _started(process: Process, log: Path) -> Child:
     with log.open("ab") as output:
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", process.module],
             env={**os.environ, **process.environment},
             stdin=subprocess.DEVNULL,
@@ -143,6 +162,11 @@ def _started(process: Process, log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
+
+    async def bury() -> int:
+        return started.wait()
+
+    return Child(started.pid, bury)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

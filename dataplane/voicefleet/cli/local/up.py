@@ -15,10 +15,10 @@ from typing import Final
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local import lan, ready_file
 from voicefleet.cli.local.desired import LOOPBACK, SMALLEST, Wanted, groups, wanted
-from voicefleet.cli.local.early import Early
 from voicefleet.cli.local.fleet import LocalFleet
 from voicefleet.cli.local.followed_file import FollowedFile
 from voicefleet.cli.local.key_material import make_key_material
+from voicefleet.cli.local.nursery import Nursery
 from voicefleet.cli.local.processes import StartError, Supervisor
 from voicefleet.cli.local.seats import Seats, free_port, require_free
 from voicefleet.cli.output import say
@@ -47,7 +47,7 @@ class UpOptions:
     """The Python that it runs by."""
 
 
-def up(options: UpOptions, early: Early) -> None:
+def up(options: UpOptions, nursery: Nursery) -> None:
     """Run until SIGINT or SIGTERM; raises `Failure` when it cannot."""
     followed = FollowedFile(options.file) if options.file is not None else None
     file = followed.read() if followed is not None else parse(SMALLEST)
@@ -62,7 +62,7 @@ def up(options: UpOptions, early: Early) -> None:
         )
     with _directory() as directory:
         problems: list[Exception] = []
-        run = _Run(options, directory, want, file, early)
+        run = _Run(options, directory, want, file, nursery)
         try:
             asyncio.run(run.run(followed))
         except* (StartError, EmbeddedRedisError, Failure) as group:
@@ -103,7 +103,7 @@ def explained(file: FleetFile, path: Path | None) -> list[str]:
 class _Run:
     """One run of the command."""
 
-    def __init__(self, options: UpOptions, directory: Path, want: Wanted, file: FleetFile, early: Early) -> None:
+    def __init__(self, options: UpOptions, directory: Path, want: Wanted, file: FleetFile, nursery: Nursery) -> None:
         self._options = options
         self._want = want
         self._file = file
@@ -115,7 +115,7 @@ class _Run:
             )
         self._material = make_key_material(directory, want.name)
         self._redis: EmbeddedRedis | None = None
-        self._supervisor = Supervisor(directory, say, early)
+        self._supervisor = Supervisor(directory, say, nursery)
         self._fleet = LocalFleet(
             self._material, Seats(self._host), self._supervisor, self._fixed(), say, self._on_settled, self._flush
         )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.resources.schema_check import Problem, problems, with_defaults
 from voicefleet.cli.resources.yaml_source import Document, Place, YamlError, documents
-from voicefleet.net.setting_fields import near_miss
+from voicefleet.net.near_miss import near_miss
 from voicefleet_operator.api.crds import definition
 from voicefleet_operator.api.kinds import API_VERSION, KINDS
 from voicefleet_operator.api.parts import Part

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from voicefleet.cli.resources.rules import broken_rules
 from voicefleet.cli.resources.yaml_source import Path
-from voicefleet.net.setting_fields import near_miss
+from voicefleet.net.near_miss import near_miss
 
 Schema = Mapping[str, Any]
 

@@ -14,11 +14,12 @@ from voicefleet.core.steering.round_trips import RoundTrips
 from voicefleet.core.steering.steering import Steering
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.directory import DirectoryReader
-from voicefleet.net.geo import BUNDLED_DATABASE, GeoDatabase, PlacedNetworks, open_geo_database
+from voicefleet.net.geo import GeoDatabase, PlacedNetworks, open_geo_database
 from voicefleet.net.key_file import AcceptedRing, KeyFile
 from voicefleet.net.local_requests import LocalRequests
 from voicefleet.net.redis_link import RedisLink
 from voicefleet.net.round_trips import RoundTripReader
+from voicefleet.net.setting_types import BUNDLED_DATABASE
 from voicefleet.net.shared_rate_limit import SharedRateLimit
 from voicefleet.net.watched_file import FileMetrics, WatchedFile
 from voicefleet.observability import health, logs, metrics
