@@ -110,6 +110,20 @@ def test_secrets_of_the_file_are_read_and_bad_ones_have_a_place() -> None:
     assert parse(head + "stringData: {key: abc}").secrets == {"model": {"key": b"abc"}}
     assert parse(head + "data: {key: YWJj}").secrets == {"model": {"key": b"abc"}}
     assert "4:8 Secret model data.key must be base64" in said(parse(head + "data: {key: '?'}"))
+    assert "4:14 Secret model stringData.key must be text" in said(parse(head + "stringData: {key: 1}"))
+
+
+def test_config_maps_of_the_file_are_read_and_bad_ones_have_a_place() -> None:
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: code}\n"
+    assert parse(head + "data: {a.py: x = 1}\nbinaryData: {b: AAE=}").config_maps == {
+        "code": {"a.py": b"x = 1", "b": b"\0\1"}
+    }
+    assert "4:14 ConfigMap code binaryData.b must be base64" in said(parse(head + "binaryData: {b: '?'}"))
+    for key in ("../up", "..", ".", "a/b", "''"):
+        (error,) = said(parse(head + f"data: {{{key}: x}}"))
+        assert "is no name of a file" in error
+    (error,) = said(parse(head.replace("code", "../code") + "data: {a: x}"))
+    assert "metadata.name is '../code'" in error
 
 
 def test_every_word_of_the_schemas_is_checked_here() -> None:

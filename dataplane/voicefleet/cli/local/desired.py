@@ -5,10 +5,10 @@ since nothing balances here, and nobody scales: a ScalingPolicy is checked and n
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.local.reconcile import Group
@@ -18,7 +18,7 @@ from voicefleet_operator.api.parts import Location, Part, SecretKeyRef
 from voicefleet_operator.api.relay_pool import RelayPoolSpec
 from voicefleet_operator.api.spelling import duration
 from voicefleet_operator.api.transceiver_shard import TransceiverShardSpec
-from voicefleet_operator.api.voice_fleet import VoiceFleetSpec
+from voicefleet_operator.api.voice_fleet import ConfigMapRef, VoiceFleetSpec
 from voicefleet_operator.model.agent import python_environment, realtime_environment
 from voicefleet_operator.model.traces import traces_environment
 
@@ -36,8 +36,16 @@ QUIT: Final = "500ms"
 """What a transceiver still waits for at Ctrl-C: everything ends within two seconds. To drain, it is asked first."""
 
 _Spec = TypeVar("_Spec", bound=Part)
-Secrets = Callable[[SecretKeyRef], Path]
-"""Writes a value of a Secret to a file, and says where."""
+
+
+class Mounts(Protocol):
+    """Lays out as files what a fleet names, and says where."""
+
+    def secret(self, ref: SecretKeyRef) -> Path:
+        """One value of a Secret."""
+
+    def config_map(self, ref: ConfigMapRef) -> Path:
+        """The directory of a ConfigMap's entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +91,10 @@ def _specs(file: FleetFile, kind: str, model: type[_Spec]) -> dict[str, _Spec]:
     return {each.name: each.spec for each in file.objects if each.kind == kind and isinstance(each.spec, model)}
 
 
-def groups(want: Wanted, secret: Secrets, host: str) -> tuple[Group, ...]:
+def groups(want: Wanted, mounts: Mounts, host: str) -> tuple[Group, ...]:
     """The processes of a fleet; relays are reached at `host`."""
     common = {Env.LOG_LEVEL: want.fleet.log_level, Env.LOG_FORMAT: "text"}
-    made = [_transceivers(name, want, common, secret) for name in want.shards]
+    made = [_transceivers(name, want, common, mounts) for name in want.shards]
     made += [_relays(name, want, common, host) for name in want.pools]
     return (*made, Group("signaling", Component.SIGNALING, 1, common | _signaling(want.fleet), overlaps=False))
 
@@ -113,7 +121,7 @@ def _relays(name: str, want: Wanted, common: Mapping[str, str], host: str) -> Gr
     )
 
 
-def _transceivers(name: str, want: Wanted, common: Mapping[str, str], secret: Secrets) -> Group:
+def _transceivers(name: str, want: Wanted, common: Mapping[str, str], mounts: Mounts) -> Group:
     spec = want.shards[name]
     environment = {
         **common,
@@ -123,22 +131,25 @@ def _transceivers(name: str, want: Wanted, common: Mapping[str, str], secret: Se
         Env.WORKERS: "1",
         Env.HOP_LISTEN: f"{LOOPBACK}:0",
         Env.DRAIN_DEADLINE: QUIT,
-        **_agent(want.fleet, secret),
+        **_agent(want.fleet, mounts),
         **traces_environment(want.fleet.monitoring),
         **_place(spec.location),
     }
     return Group(f"{name}-transceiver", Component.TRANSCEIVER, spec.replicas, environment, spec.drain.deadline)
 
 
-def _agent(fleet: VoiceFleetSpec, secret: Secrets) -> dict[str, str]:
+def _agent(fleet: VoiceFleetSpec, mounts: Mounts) -> dict[str, str]:
     agent = fleet.agent
     environment = {Env.AGENT: agent.type.lower()}
     if agent.realtime is not None:
         environment |= realtime_environment(agent.realtime)
         if agent.realtime.api_key_secret_ref is not None:
-            environment[Env.REALTIME_KEY_FILE] = str(secret(agent.realtime.api_key_secret_ref))
+            environment[Env.REALTIME_KEY_FILE] = str(mounts.secret(agent.realtime.api_key_secret_ref))
     if agent.python is not None:
         environment |= python_environment(agent.python)
+        if agent.python.config_map_ref is not None:
+            environment[Env.PYTHON_AGENT_PATH] = str(mounts.config_map(agent.python.config_map_ref))
+            environment[Env.PYTHON_AGENT_RELOAD] = "true"
     return environment
 
 

@@ -1,4 +1,5 @@
-"""What a local fleet's processes are given as files: key ring, certificate, an API key, and the Secrets of its file.
+"""What a local fleet's processes are given as files: key ring, certificate, an API key, and what stands in its file
+as Secrets and ConfigMaps.
 
 Keys and certificate are made anew at each start, in a directory that only the user can read; calls do not outlive
 their fleet.
@@ -71,6 +72,18 @@ class KeyMaterial:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(directory / key, value)
         return directory / key
+
+    def write_config_map(self, name: str, files: Mapping[str, bytes]) -> Path:
+        """A ConfigMap as a directory of files, as a pod has it; where it stands."""
+        directory = self.directory / "config-maps" / name
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in directory.iterdir():
+            if path.is_file() and path.name not in files:
+                path.unlink()
+        for file, content in files.items():
+            if not (directory / file).exists() or (directory / file).read_bytes() != content:
+                _write(directory / file, content)
+        return directory
 
     def write_api_keys(self, keys: Mapping[str, bytes]) -> None:
         """The applications' keys of the fleet's file, beside our own."""

@@ -27,6 +27,7 @@ from voicefleet.contract import Component, Env
 from voicefleet.net.embedded_redis import EmbeddedRedis, EmbeddedRedisError, embedded_redis
 from voicefleet.net.redis_library import Redis
 from voicefleet_operator.api.parts import SecretKeyRef
+from voicefleet_operator.api.voice_fleet import ConfigMapRef
 
 PREFIX: Final = "voicefleet-up-"
 STAYS: Final = "the fleet stays as it was"
@@ -156,7 +157,7 @@ class _Run:
                 say(f"{failure.sentence()}; {STAYS}")
 
     def _follow(self, want: Wanted) -> None:
-        made = groups(want, self._secret, self._host)
+        made = groups(want, self, self._host)
         if self._options.agent:
             made = tuple(
                 replace(each, template={**each.template, **self._agent})
@@ -171,7 +172,8 @@ class _Run:
         self._want = want
         self._fleet.want(made)
 
-    def _secret(self, ref: SecretKeyRef) -> Path:
+    def secret(self, ref: SecretKeyRef) -> Path:
+        """As a file."""
         value = self._file.secrets.get(ref.name, {}).get(ref.key)
         if value is None:
             raise Failure(
@@ -180,6 +182,18 @@ class _Run:
                 Exit.INVALID,
             )
         return self._material.write_secret(ref.name, ref.key, value)
+
+    def config_map(self, ref: ConfigMapRef) -> Path:
+        """As a directory."""
+        files = self._file.config_maps.get(ref.name)
+        if files is None:
+            raise Failure(
+                f"the ConfigMap {ref.name} is not in the file",
+                f"add what kubectl create configmap {ref.name} --from-file=... --dry-run=client -o yaml prints,"
+                " or name your file with --agent",
+                Exit.INVALID,
+            )
+        return self._material.write_config_map(ref.name, files)
 
     def _fixed(self) -> dict[str, dict[str, str]]:
         signaling = {Env.SIGNALING_LISTEN: f"{self._host}:{self._port}"}

@@ -1,6 +1,5 @@
 """A fleet's file: its objects, typed, or everything that is wrong with them, each with line and column."""
 
-import base64
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from voicefleet.cli.failure import Exit, Failure
+from voicefleet.cli.resources.entries import EntryProblem, holds_entries, read_entries
 from voicefleet.cli.resources.schema_check import Problem, problems, with_defaults
 from voicefleet.cli.resources.yaml_source import Document, Place, YamlError, documents
 from voicefleet.net.near_miss import near_miss
@@ -19,6 +19,8 @@ from voicefleet_operator.api.parts import Part
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 LONGEST_NAME: Final = 253
+Entries = Mapping[str, bytes]
+"""Files by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class FleetFile:
 
     objects: tuple[Object, ...]
     findings: tuple[Finding, ...]
-    secrets: Mapping[str, Mapping[str, bytes]]
+    secrets: Mapping[str, Entries]
     """Secrets that stand in the same file, by name; only local mode reads them."""
+    config_maps: Mapping[str, Entries]
+    """ConfigMaps, likewise."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -92,13 +96,13 @@ def parse(text: str, old: Old = NOTHING) -> FleetFile:
     try:
         read = documents(text)
     except YamlError as error:
-        return FleetFile((), (Finding(error.place, "", "", f"is not YAML: {error.reason}"),), {})
+        return FleetFile((), (Finding(error.place, "", "", f"is not YAML: {error.reason}"),), {}, {})
     objects: list[Object] = []
     findings: list[Finding] = []
-    secrets: dict[str, dict[str, bytes]] = {}
+    entries: dict[str, dict[str, Entries]] = {"Secret": {}, "ConfigMap": {}}
     for document in _flattened(read):
-        if _is_secret(document.value):
-            _read_secret(document, secrets, findings)
+        if holds_entries(document.value):
+            _read_entries(document, entries[document.value["kind"]], findings)
             continue
         good = _object(document, old, findings)
         if good is not None:
@@ -106,7 +110,8 @@ def parse(text: str, old: Old = NOTHING) -> FleetFile:
     if not read:
         findings.append(Finding(Place(1, 1), "", "", "there is no object in the file"))
     findings += _references(objects)
-    return FleetFile(tuple(objects), tuple(sorted(findings, key=lambda each: each.place)), secrets)
+    ordered = tuple(sorted(findings, key=lambda each: each.place))
+    return FleetFile(tuple(objects), ordered, entries["Secret"], entries["ConfigMap"])
 
 
 def _flattened(read: list[Document]) -> Iterator[Document]:
@@ -122,24 +127,28 @@ def _flattened(read: list[Document]) -> Iterator[Document]:
             yield document
 
 
-def _is_secret(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("apiVersion") == "v1" and value.get("kind") == "Secret"
-
-
-def _read_secret(document: Document, secrets: dict[str, dict[str, bytes]], findings: list[Finding]) -> None:
-    value = document.value
-    name = value["metadata"].get("name") if isinstance(value.get("metadata"), dict) else None
+def _read_entries(document: Document, maps: dict[str, Entries], findings: list[Finding]) -> None:
+    kind, metadata = document.value["kind"], document.value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not _is_name(name):
+        findings.append(_bad_name(document, kind, name))
+        return
     entries: dict[str, bytes] = {}
-    for field in ("data", "stringData"):
-        part = value.get(field) or {}
-        for key, text in part.items() if isinstance(part, dict) else ():
-            try:
-                entries[key] = text.encode() if field == "stringData" else base64.b64decode(text, validate=True)
-            except (AttributeError, TypeError, ValueError):
-                said = f"must be {'text' if field == 'stringData' else 'base64'}"
-                findings.append(Finding(document.place((field, key)), f"Secret {name}", f"{field}.{key}", said))
-    if isinstance(name, str):
-        secrets[name] = entries
+    for each in read_entries(document):
+        if isinstance(each, EntryProblem):
+            findings.append(Finding(each.place, f"{kind} {name}", each.field, each.message))
+        else:
+            entries[each[0]] = each[1]
+    maps[str(name)] = entries
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
+
+
+def _bad_name(document: Document, kind: str, name: Any) -> Finding:
+    said = "is missing" if name is None else f"is {name!r}; allowed: a-z, 0-9, - and . only"
+    return Finding(document.place(("metadata", "name")), kind, "metadata.name", said)
 
 
 def _object(document: Document, old: Old, findings: list[Finding]) -> Object | None:
@@ -152,10 +161,9 @@ def _object(document: Document, old: Old, findings: list[Finding]) -> Object | N
         findings.append(_foreign(document, kind, version))
         return None
     metadata = value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        said = "is missing" if name is None else f"is {name!r}; allowed: a-z, 0-9, - and . only"
-        findings.append(Finding(document.place(("metadata", "name")), str(kind), "metadata.name", said))
+    name = str(metadata.get("name")) if isinstance(metadata, dict) and "name" in metadata else None
+    if name is None or not _is_name(name):
+        findings.append(_bad_name(document, kind, name))
         return None
     schema = _schema(kind)
     filled = with_defaults({name: part for name, part in value.items() if name != "status"}, schema)
