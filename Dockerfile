@@ -14,10 +14,13 @@ RUN python3 -m venv --without-pip /opt/voicefleet \
     && pip --python /opt/voicefleet/bin/python install --no-compile --no-cache-dir --require-hashes -r /requirements.lock \
     && /opt/voicefleet/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/voicefleet/lib
 
-FROM dependencies AS code
-RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev gcc python3-dev geoip-database
+FROM dependencies AS places
+RUN apt-get install -y --no-install-recommends geoip-database
 COPY scripts/geo_database.py /source/
 RUN python3 /source/geo_database.py /geo/geo.mmdb
+
+FROM dependencies AS code
+RUN apt-get install -y --no-install-recommends clang libbpf-dev libc6-dev gcc python3-dev
 COPY pyproject.toml README.md LICENSE /source/
 COPY operator /source/operator
 COPY dataplane /source/dataplane
@@ -30,8 +33,8 @@ RUN VF_COMPILED=1 pip wheel --no-deps --wheel-dir /wheel /source \
 
 FROM system
 COPY --from=dependencies /opt/voicefleet /opt/voicefleet
+COPY --from=places /geo /usr/share/voicefleet
 COPY --from=code /code /opt/voicefleet
-COPY --from=code /geo /usr/share/voicefleet
 ENV PATH=/opt/voicefleet/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 USER=voicefleet HOME=/tmp
 USER 10001:10001

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -42,8 +43,6 @@ python -m pip install --quiet --no-compile --no-index --no-deps /tmp/wheel/*.whl
 cd {HOME}/lib/python3*/site-packages
 PYTHONPATH= {_COMPILE} voicefleet voicefleet_operator
 PYTHONPATH= python -c "import voicefleet.services.transceiver.media_side"
-mkdir -p {GEO_DATABASE.parent}
-cp -r /tmp/geo/. {GEO_DATABASE.parent}
 """
 CONFIGURATION: Final = {
     "User": "10001:10001",
@@ -88,25 +87,31 @@ def product_image() -> Image:
         upper.touch()
         middle = layers.cached(["dependencies", upper.name], lambda target: tar(upper, target))
 
+        # A layer of its own: it is larger than all that is ours, and does not change with it.
         tables = _tables()
+        places = [layers.cached(["places", tables], partial(_places, Path(folder) / "places"))] if tables else []
 
         def code(target: Path) -> None:
-            changed, places = Path(folder) / "code", Path(folder) / "geo"
-            places.mkdir()
-            if tables:
-                geo_database.convert(geo_database.SOURCE, places / GEO_DATABASE.name)
-            shown = {**host_pip, wheel.parent: "/tmp/wheel", places: "/tmp/geo"}
-            layers.changes((system, upper), _CODE, shown, changed)
+            changed = Path(folder) / "code"
+            layers.changes((system, upper), _CODE, {**host_pip, wheel.parent: "/tmp/wheel"}, changed)
             shutil.rmtree(changed / "tmp", ignore_errors=True)
             tar(changed, target)
 
-        top = layers.cached(["code", middle.digest, _content(wheel), tables, _CODE], code)
+        top = layers.cached(["code", middle.digest, _content(wheel), _CODE], code)
         layers.forget()
-    return Image((bottom, middle, top), ARCHITECTURES[platform.machine()], CONFIGURATION)
+    return Image((bottom, middle, *places, top), ARCHITECTURES[platform.machine()], CONFIGURATION)
 
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicefleet" / "image"
+
+
+def _places(folder: Path, target: Path) -> None:
+    """The geo database, as a layer."""
+    database = folder / GEO_DATABASE.relative_to("/")
+    database.parent.mkdir(parents=True)
+    geo_database.convert(geo_database.SOURCE, database)
+    tar(folder, target)
 
 
 def _wheel(folder: Path) -> Path:
@@ -141,7 +146,8 @@ def _tables() -> str:
     if not all(each.exists() for each in tables):
         print("without a geo database: it takes Debian's package geoip-database", file=sys.stderr)
         return ""
-    return _digest(*(_digest_of(each.read_bytes()) for each in tables))
+    script = Path(geo_database.__file__)
+    return _digest(*(_digest_of(each.read_bytes()) for each in (*tables, script)))
 
 
 def _content(wheel: Path) -> str:
