@@ -34,7 +34,9 @@ _PANELS: Final = (
 def drawing(outcome: dict[str, Any]) -> str:
     """The figure as SVG: four panels, each with its curve and its bar."""
     values = {
-        (int(row["name"].split()[0].replace(",", "")), row["metric"]): float(row["value"]) for row in outcome["rows"]
+        (int(row["name"].split()[0].replace(",", "")), row["metric"]): float(row["value"])
+        for row in outcome["rows"]
+        if row["name"].endswith("pools and shards")
     }
     sizes = sorted({size for size, _ in values})
     told = ", ".join(f"{key} {value}" for key, value in outcome["machine"].items())
