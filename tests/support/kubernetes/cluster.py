@@ -56,7 +56,7 @@ class Cluster(Kubectl):
         while not fact():
             self.see_that_all_run()
             assert time.monotonic() < end, f"after {deadline:.0f} s still not: {what}"
-            time.sleep(0.1)
+            time.sleep(0.3)  # each look is a kubectl, whose processor time is taken from the pods
 
     def see_that_all_run(self) -> None:
         """Fail where one of its programs has ended, if that can be seen."""
