@@ -11,14 +11,14 @@ WRITE: Final = "VF_WRITE_FAILURES"
 _HEAD: Final = """# What callers hear when something fails
 
 Real pods on one node, twenty calls from outside through the pool's host port to the echo, and one failure at a time.
+Each has two relays to go through, of two pools, except where the row says otherwise.
 Each call says a numbered frame every 20 ms. *Gap* is the longest time that any of the calls was without its own voice
 coming back; *before* is the same while nothing fails, on the same machine a moment earlier (0.03 s is the clock, more
 is the machine). *Lost* are frames of all calls together, while it failed and some seconds around it. *Took* is until
 what failed was whole again, as far as the test waits for it.
 
-Written by `VF_WRITE_FAILURES=1 scripts/test cluster -- tests/cluster/pods/test_failures.py`; each row is a test that
-holds the figures against the promise. *Load* is the machine's: with two cores, all above two is other work, and does
-everything later without losing anything.
+Written by `VF_WRITE_FAILURES=1 scripts/test cluster`; each row is a test that holds the figures against the promise.
+*Load* is the machine's: with two cores, all above two is other work, and does everything later without losing anything.
 
 | what fails | a caller is promised | gap before | longest gap | calls ended | frames lost | took | load |
 |---|---|---|---|---|---|---|---|
