@@ -102,6 +102,36 @@ def test_a_source_in_real_time_that_is_a_little_late_keeps_its_timestamps_togeth
     assert sum(departure.payload == SILENCE for _, departure in speaker.sent[1:]) == 0
 
 
+def test_a_source_in_real_time_that_speaks_in_pieces_is_sent_evenly() -> None:
+    """Five frames each 100 ms, one of the pieces late: that costs the lead once, and not each piece anew."""
+    speaker = Speaker()
+    for piece in range(20):
+        at = 50.1 + 0.1 * piece + (0.007 if piece == 10 else 0.0)
+        speaker.run(at - speaker.now)
+        speaker.say(5)
+    words = speaker.words()
+    assert [b[1].position - a[1].position for a, b in pairwise(words)] == [TICKS] * (len(words) - 1)
+    assert speaker.playout.talks == 1
+    gaps = [b[0] - a[0] for a, b in pairwise(words)]
+    early, late = gaps[:5], gaps[49]
+    assert early == pytest.approx([0.0, 0.02, 0.02, 0.02, 0.04], abs=1e-4), "the lead is built, and spent by the second piece"
+    assert late == pytest.approx(0.027)
+    assert gaps[5:49] + gaps[50:] == pytest.approx([0.02] * (len(gaps) - 6))
+
+
+def test_a_talk_begins_with_the_whole_lead_whatever_the_one_before_has_spent() -> None:
+    speaker = Speaker()
+    speaker.run(0.1)
+    speaker.say(5)
+    speaker.run(0.1)
+    speaker.say(5)
+    speaker.run(1.03)
+    before = len(speaker.words())
+    speaker.say(2)
+    speaker.run(0.001)
+    assert len(speaker.words()) == before + 2
+
+
 def test_a_flush_is_silent_at_once_and_tells_to_the_sample_what_was_played() -> None:
     speaker = Speaker()
     speaker.say(400)

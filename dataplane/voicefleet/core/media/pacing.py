@@ -2,7 +2,10 @@
 
 Media time is a straight line: position p (in clock units) is played at `epoch + p / rate`, always, also across silence.
 So a sender report's NTP mapping is exact, and a pause in the agent's speech is a jump in timestamps as long as it.
-A frame leaves at most `lead` before its time. When there is nothing to say, a few frames of silence end the talk (else
+A frame leaves at most `lead` before its time. A source that comes later than that, because it speaks in real time or
+falters, spends of the lead what it is late, once: from then on its frames leave evenly again, by so much closer to
+their time. (If each frame kept to the lead, the first of each piece would be late anew.) A talk begins with the whole
+lead. When there is nothing to say, a few frames of silence end the talk (else
 the listener's concealment would stretch the last syllable), then one every 400 ms keeps the path and its statistics
 alive. `flush` drops what has not left; what has left is `played`, to the sample: the listener will hear it.
 """
@@ -49,6 +52,7 @@ class Playout:
     """One call's downlink queue. Not paced by calls of `due`, but by `now`: a late call sends what was due."""
 
     __slots__ = (
+        "_ahead",
         "_available",
         "_closing",
         "_idle_at",
@@ -89,6 +93,8 @@ class Playout:
         self._silence_samples = silence_samples
         self._queue: deque[tuple[bytes, int]] = deque()
         self._next = 0
+        self._ahead = lead
+        """What the talk has left of the lead; below 0 its frames leave after their time."""
         self.playing = self._marker = False
         """`playing`: a talk goes on, so what is queued leaves on the clock."""
         self._closing = 0
@@ -106,6 +112,9 @@ class Playout:
             return False
         if not self._queue:
             self._waiting_since = self._available = now
+            if self.playing:
+                left = self.epoch + self._next * self._inverse - now
+                self._ahead = min(self._ahead, max(left, -DRY))
         elif not self.playing and self.queued * self._inverse < self._prebuffer:
             self._available = now
         self._queue.append((payload, samples))
@@ -137,7 +146,7 @@ class Playout:
         """When `due` has something to send."""
         if self._queue:
             if self.playing:
-                return self.epoch + self._next * self._inverse - self.lead
+                return self.epoch + self._next * self._inverse - self._ahead
             start = self._start()
             return start if self._closing == 0 else min(start, self.epoch + self._next * self._inverse)
         if self.playing:
@@ -151,7 +160,7 @@ class Playout:
             if self._queue and (self.playing or now >= self._start()):
                 if not self.playing:
                     self._begin_talk(now)
-                at = self.epoch + self._next * self._inverse - self.lead
+                at = self.epoch + self._next * self._inverse - self._ahead
                 if now < at:
                     return departures
                 if now - at > CATCH_UP:
@@ -170,6 +179,7 @@ class Playout:
     def _begin_talk(self, now: float) -> None:
         self._available = max(self._available, self._start())
         self._next = max(self._next, self.position(now))
+        self._ahead = self.lead
         self.playing = self._marker = True
         self.talks += 1
 
