@@ -114,7 +114,7 @@ def test_a_source_in_real_time_that_speaks_in_pieces_is_sent_evenly() -> None:
     assert speaker.playout.talks == 1
     gaps = [b[0] - a[0] for a, b in pairwise(words)]
     early, late = gaps[:5], gaps[49]
-    assert early == pytest.approx([0.0, 0.02, 0.02, 0.02, 0.04], abs=1e-4), "the lead is built, and spent by the second piece"
+    assert early == pytest.approx([0.0, 0.02, 0.02, 0.02, 0.04], abs=1e-4), "the second piece spends the lead"
     assert late == pytest.approx(0.027)
     assert gaps[5:49] + gaps[50:] == pytest.approx([0.02] * (len(gaps) - 6))
 
