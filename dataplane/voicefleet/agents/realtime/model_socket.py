@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -12,6 +12,18 @@ MOST_WAITING: Final = 2000
 """Messages that wait for a model that takes none: 40 s of a caller's sound."""
 CLOSING: Final = 1.0
 """Seconds for a model to say goodbye."""
+
+
+class Begun:
+    """The rest of a coroutine that was begun outside of a task."""
+
+    def __init__(self, coroutine: Coroutine[Any, None, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield self._waits_for
+        yield from self._coroutine.__await__()
 
 
 class ModelSocket:
@@ -28,27 +40,42 @@ class ModelSocket:
         self._socket = socket
         self._leave = leave
         self._waiting: deque[bytes] = deque()
+        self._held: Begun | None = None
+        """A message that the connection has not taken whole; the others wait for it."""
         self._some = asyncio.Event()
 
     def send(self, message: bytes) -> None:
         """Send a text message; never waits."""
+        if self._held is None:
+            self._begin(message)  # a task that is woken for each message costs as much as the sending
+            return
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self.dropped += 1
         self._waiting.append(message)
+
+    def _begin(self, message: bytes) -> None:
+        sending = self._socket.send_frame(message, WSMsgType.TEXT)
+        try:
+            waits_for = sending.send(None)
+        except (StopIteration, ConnectionError, aiohttp.ClientError):
+            return  # it is gone; or the connection is, and `messages` ends for the same reason
+        self._held = Begun(sending, waits_for)
         self._some.set()
 
     async def write(self) -> None:
         """Send what waits, for ever."""
-        waiting, some, socket = self._waiting, self._some, self._socket
         try:
             while True:
-                await some.wait()
-                some.clear()
-                while waiting:
-                    await socket.send_frame(waiting.popleft(), WSMsgType.TEXT)
+                await self._some.wait()
+                self._some.clear()
+                while self._held is not None:
+                    await self._held
+                    self._held = None
+                    while self._waiting and self._held is None:
+                        self._begin(self._waiting.popleft())
         except (ConnectionError, aiohttp.ClientError):
-            return  # `messages` ends for the same reason
+            return  # as above
 
     async def messages(self) -> AsyncIterator[bytes]:
         """What the model says, until the connection ends."""
