@@ -65,10 +65,15 @@ def test_the_doctor_finds_a_fleet_that_serves_in_good_health(voice: Voice) -> No
     assert any(each["about"].startswith("relay") and each["state"] == "good" for each in findings), findings
 
 
-def test_load_through_the_relays_of_a_cluster(voice: Voice) -> None:
-    way = (f"--url={voice.url}", f"--api-key={voice.key}")
-    figures = json.loads(ran(voice, "voicefleet", "load", "--calls=5", "--duration=5", *way, "--json"))
+def test_load_finds_its_way_through_the_relays_by_a_kubeconfig(voice: Voice) -> None:
+    figures = told(voice, "load", "--calls=5", "--duration=5")
     assert figures["calls"] == 5 and figures["failed"] == 0
+
+
+def test_load_by_an_address_and_a_key_needs_no_rights_in_the_cluster(voice: Voice) -> None:
+    way = (f"--url={voice.url}", f"--api-key={voice.key}")
+    figures = json.loads(ran(voice, "voicefleet", "load", "--calls=1", "--ramp=0", "--duration=1", *way, "--json"))
+    assert figures["calls"] == 1 and figures["failed"] == 0
 
 
 def test_a_file_is_compared_with_what_the_cluster_has(voice: Voice, tmp_path: Path) -> None:

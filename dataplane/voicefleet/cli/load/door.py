@@ -6,10 +6,13 @@ import base64
 from voicefleet.cli.cluster_api import ClusterFleet, explained
 from voicefleet.cli.failure import Exit, Failure
 from voicefleet.cli.load.run import Door
+from voicefleet.cli.load.way_in import way_in
 from voicefleet.cli.reach import choose, local_fleet
 from voicefleet.cli.target import Target
-from voicefleet_operator.kube.endpoints import CUSTOM, SECRET
-from voicefleet_operator.kube.errors import KubernetesError
+from voicefleet_operator.kube.cluster import Document
+from voicefleet_operator.kube.endpoints import CUSTOM, NODE, OWNED, SECRET
+from voicefleet_operator.kube.errors import Forbidden, KubernetesError
+from voicefleet_operator.model.manifest import signaling_name
 
 
 def door(target: Target, api_key: str) -> Door:
@@ -31,11 +34,12 @@ async def _of_cluster(fleet: ClusterFleet, api_key: str) -> Door:
         name = await fleet.fleet()
         try:
             found = await fleet.cluster.get(CUSTOM["VoiceFleet"], fleet.namespace, name)
-            endpoint = found.get("status", {}).get("endpoint", "")
-            if not endpoint:
+            service = await fleet.cluster.get(OWNED["Service"], fleet.namespace, signaling_name(name))
+            url = way_in(found, service, await _nodes(fleet))
+            if not url:
                 raise Failure(
-                    f"the fleet {name} has no address for clients yet",
-                    "set spec.signaling.host, or give --url and --api-key",
+                    f"the fleet {name} has no address outside of its cluster",
+                    "set spec.signaling.host or spec.signaling.service.type, or give --url and --api-key",
                     Exit.UNREACHABLE,
                 )
             if not api_key:
@@ -44,8 +48,15 @@ async def _of_cluster(fleet: ClusterFleet, api_key: str) -> Door:
                 api_key = _first_key(secret.get("data") or {})
         except KubernetesError as error:
             raise explained(error) from None
-    url = endpoint if "://" in endpoint else f"https://{endpoint}"
-    return Door(f"{url.rstrip('/').removesuffix('/v1')}/v1", api_key)
+    return Door(f"{url}/v1", api_key)
+
+
+async def _nodes(fleet: ClusterFleet) -> list[Document]:
+    """Not everybody may see them, and not everybody needs them."""
+    try:
+        return await fleet.cluster.list(NODE)
+    except Forbidden:
+        return []
 
 
 def _first_key(data: dict[str, str]) -> str:
