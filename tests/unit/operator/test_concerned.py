@@ -85,3 +85,16 @@ def test_an_autoscaler_of_somebody_else_concerns_the_policies_of_its_target_and_
     assert _concerned(elsewhere, theirs) == {_KEYS["policy"]}
     assert _concerned(_with(theirs, currentReplicas=2), theirs) == set()
     assert _concerned(elsewhere, None) == set()
+
+
+def test_a_pod_concerns_whose_it_is() -> None:
+    """A fleet, its pools and its shards tell why their own pods do not start, and not why others' do."""
+    fleet = {"voicefleet.dev/fleet": "demo"}
+
+    def of(**more: str) -> set[Key]:
+        labels = fleet | {f"voicefleet.dev/{name}": value for name, value in more.items()}
+        return _concerned(_object("Pod", "a", labels=labels), None)
+
+    assert of() == {_KEYS["fleet"]}
+    assert of(pool="edge") == {_KEYS["pool"]}
+    assert of(shard="main") == {_KEYS["shard"]}
