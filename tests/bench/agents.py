@@ -4,8 +4,9 @@ As `scripts/bench transceiver` has it: the server alone on a core, callers behin
 rule for what is *held*. The model (tests/clients/pion/model) shares the callers' core: it takes all they say and speaks
 all the time, so every call is busy both ways, which is more than people are. The yardstick is a bridge of stock aiortc
 and `websockets`, measured in the same run. How long sound takes is measured within the server, at half the calls that
-it holds: from a packet's arrival until its sound has left for the model, and from the model's sending until the sound
-waits in the call's queue; decoding is in it, and in the bridge its jitter buffer.
+it holds: from when a packet would have come had the callers been in time, until its sound has left for the model, and
+from the model's sending until the sound waits in the call's queue. Decoding is in it, in the bridge its jitter buffer,
+and the lateness of the callers' own clock, which is told beside it.
 """
 
 import json
@@ -90,7 +91,7 @@ def taken(contender: Contender, speaking: Path, calls: int, seconds: float) -> t
     with contender.trial(speaking, seconds) as one:
         one.grow(calls)
         ask(one.server)
-        one.window()
+        held = one.window()
         told = ask(one.server)
     rows, late = [], 0.0
     for way, what in (("up", "caller's packet to model"), ("down", "model to the call's queue")):
@@ -101,7 +102,11 @@ def taken(contender: Contender, speaking: Path, calls: int, seconds: float) -> t
             Row(contender.what, f"{what}, {calls} calls, p50", p50, "ms"),
             Row(contender.what, f"{what}, {calls} calls, p99", p99, "ms"),
         ]
-    return [*rows, Row(contender.what, f"both ways, {calls} calls, p99", late, "ms")], late
+    rows += [
+        Row(contender.what, f"both ways, {calls} calls, p99", late, "ms"),
+        Row(contender.what, "callers' own clock meanwhile, p99", held.callers, "ms"),
+    ]
+    return rows, late
 
 
 def ask(server: Server) -> dict[str, list[float]]:

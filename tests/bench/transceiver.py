@@ -71,6 +71,8 @@ class Held:
     delay: float
     others: float
     """Cores that somebody else took meanwhile: a busy machine shows here."""
+    callers: float
+    """Milliseconds; how late the callers' own clock was, 99th percentile."""
 
     def kept(self, clock: float) -> bool:
         """Whether these calls were held."""
@@ -124,6 +126,7 @@ class Trial:
             told["clock_error"]["p99"],
             told["delay"]["p50"],
             max(0.0, (busy_cores() - busy) / span - taken),
+            told["own_lateness"]["p99"],
         )
 
     def search(self, what: str, first: int, most: int, clock: float) -> tuple[Held | None, list[Held]]:
