@@ -19,9 +19,10 @@ of stock aiortc and `websockets` in the same run. The server is alone on a core;
 model share another. Every caller talks and the model speaks all the time, which is more than people do. A number of
 calls is *held* by the rule of [the transceiver](transceiver.md): less than 80% of the core, no frame lost, sending
 clock within 2 ms (99th percentile). How long sound takes is measured in the server at half the calls that it holds:
-from a packet's arrival to the model's socket, with decoding (and the bridge's jitter buffer), and from the model's
-sending to the call's queue. Written by `python -m tests.bench.agents_page` from `scripts/bench agents` with `--json`
-([the figures](agents.json)).
+from when a packet would have come had the callers been in time, to the model's socket, with decoding (and the bridge's
+jitter buffer), and from the model's sending to the call's queue. The model sends a tenth of a second at a time,
+neither earlier nor later than it is heard. Written by `python -m tests.bench.agents_page` from `scripts/bench agents`
+with `--json` ([the figures](agents.json)).
 """
 
 
