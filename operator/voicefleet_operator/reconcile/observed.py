@@ -1,6 +1,6 @@
 """Custom resources as typed values, from documents as the API server gives them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -80,11 +80,6 @@ def policies_of(store: Store, namespace: str) -> list[Policy]:
 
 
 def pods_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Document]:
-    """The pods with these labels that nobody has told to stop."""
-    return [pod for pod in every_pod_of(store, namespace, labels) if "deletionTimestamp" not in pod["metadata"]]
-
-
-def every_pod_of(store: Store, namespace: str, labels: Mapping[str, str]) -> list[Document]:
     """The pods with these labels that have not ended, those on their way out among them."""
     return [
         pod
@@ -92,6 +87,11 @@ def every_pod_of(store: Store, namespace: str, labels: Mapping[str, str]) -> lis
         if (pod["metadata"].get("labels") or {}).items() >= labels.items()
         and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     ]
+
+
+def staying(pods: Iterable[Document]) -> list[Document]:
+    """Those of them that nobody has told to stop."""
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def _find(store: Store, kind: str, namespace: str, name: str) -> Resource[Any, Any] | None:

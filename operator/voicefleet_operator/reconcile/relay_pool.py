@@ -16,7 +16,7 @@ from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context
 from voicefleet_operator.reconcile.looks import COUNT_LOOK, count_look
-from voicefleet_operator.reconcile.observed import every_pod_of, pods_of
+from voicefleet_operator.reconcile.observed import pods_of, staying
 from voicefleet_operator.reconcile.probes import SECONDS
 from voicefleet_operator.reconcile.relay_turns import turn
 from voicefleet_operator.reconcile.relays import Sample, ask
@@ -62,12 +62,10 @@ async def reconcile_pool(context: Context, pool: Pool) -> Again | None:
                 manifests = tuple(held(each) if each["kind"] == pool.spec.workload else each for each in manifests)
             refused = await bring_about(context, pool, manifests)
         stuck = _leave_alone_what_is_stuck(context, pool, port, refused)
-    pods = list(pods_of(context.store, pool.namespace, pool_selector(pool)))
+    every_pod = pods_of(context.store, pool.namespace, pool_selector(pool))
+    pods = staying(every_pod)
     carried = await _carried(context, pool, pods, health)
-    workload = progress(
-        context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)),
-        every_pod_of(context.store, pool.namespace, pool_selector(pool)),
-    )
+    workload = progress(context.store.get(pool.spec.workload, pool.namespace, relay_name(pool.name)), every_pod)
     reached, check_again = reach.look(context, pool, fleet, port, advertised, pods)
     found = _conditions(context, pool, port, advertised, workload, refused, stuck, waits_for)
     if found[0].status == "True" and reach.is_first(context, pool):

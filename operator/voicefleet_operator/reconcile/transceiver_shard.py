@@ -19,7 +19,7 @@ from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand, fleet_of
 from voicefleet_operator.reconcile.context import Again, Context, Counted
 from voicefleet_operator.reconcile.looks import count_look
-from voicefleet_operator.reconcile.observed import every_pod_of, pods_of, pools_of
+from voicefleet_operator.reconcile.observed import pods_of, pools_of, staying
 from voicefleet_operator.reconcile.shard_trials import is_newest, ready_since, template_of, trial, trial_conditions
 from voicefleet_operator.reconcile.statuses import write_status
 from voicefleet_operator.reconcile.store import Document
@@ -38,7 +38,8 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
     if fleet is None:
         return None
     deployment = context.store.get("Deployment", shard.namespace, transceiver_name(shard.name))
-    documents = pods_of(context.store, shard.namespace, shard_selector(shard))
+    every_pod = pods_of(context.store, shard.namespace, shard_selector(shard))
+    documents = staying(every_pod)
     calls = await _counts(context, fleet, documents)
     state = by_hand(shard, fleet)
     found = Verdict.GO_ON if state else trial(context, shard, deployment, documents, calls)
@@ -57,10 +58,7 @@ async def reconcile_shard(context: Context, shard: Shard) -> Again | None:
             else:
                 found = Verdict.GO_ON  # with another template everything begins anew
         refused = await bring_about(context, shard, manifests)
-    workload = progress(
-        context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)),
-        every_pod_of(context.store, shard.namespace, shard_selector(shard)),
-    )
+    workload = progress(context.store.get("Deployment", shard.namespace, transceiver_name(shard.name)), every_pod)
     known = [each for each in calls.values() if each is not None]
     if calls and len(known) == len(calls):  # with one that is silent it would be too few, and a policy would shrink
         counted = Counted(context.clock(), sum(each.calls for each in known))

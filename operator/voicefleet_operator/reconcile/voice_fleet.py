@@ -14,7 +14,7 @@ from voicefleet_operator.reconcile import port_leases, secrets
 from voicefleet_operator.reconcile.applying import bring_about
 from voicefleet_operator.reconcile.belonging import by_hand
 from voicefleet_operator.reconcile.context import Again, Context
-from voicefleet_operator.reconcile.observed import every_pod_of, pools_of, shards_of
+from voicefleet_operator.reconcile.observed import pods_of, pools_of, shards_of
 from voicefleet_operator.reconcile.statuses import write_status
 
 MISSING_SECRET_AGAIN = 5.0
@@ -66,7 +66,7 @@ async def reconcile_fleet(context: Context, fleet: Fleet) -> Again | None:
 def _progress(context: Context, fleet: Fleet, name: str, component: str) -> Progress:
     return progress(
         context.store.get("Deployment", fleet.namespace, name),
-        every_pod_of(context.store, fleet.namespace, fleet_selector(fleet, component)),
+        pods_of(context.store, fleet.namespace, fleet_selector(fleet, component)),
     )
 
 
