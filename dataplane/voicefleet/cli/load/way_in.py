@@ -1,9 +1,8 @@
 """Where somebody outside of a cluster posts offers to a fleet: to its host, its load balancer, or a port of a node."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-Document = dict[str, Any]
+from voicefleet_operator.kube.cluster import Document
 
 
 def way_in(fleet: Document, service: Document, nodes: Sequence[Document]) -> str:
