@@ -39,7 +39,7 @@ class Hop:
     def says(self, datagram: bytes, now: float) -> None:
         """The relay sends something, and the worker reads it."""
         self.relay.sendto(datagram, self.socket.address)
-        self.socket.receive(now)
+        self.socket.receive(lambda: now)
 
     def answers(self, now: float) -> None:
         """The worker says something to each client that it heard of, and its turn ends."""

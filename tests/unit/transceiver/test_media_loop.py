@@ -3,13 +3,17 @@
 import asyncio
 import socket
 import threading
+from time import monotonic, sleep
+from typing import cast
 
 import pytest
 
 from tests.support.facts import DEADLINE, eventually
+from voicefleet.core.transceiver.schedule import NEVER
 from voicefleet.net.udp import receive_batch, udp_socket
 from voicefleet.services.transceiver.inbox import Inbox
-from voicefleet.services.transceiver.media_loop import MediaLoop
+from voicefleet.services.transceiver.media_leg import MediaLeg
+from voicefleet.services.transceiver.media_loop import STALLED, Clock, MediaLoop
 
 
 class Reader:
@@ -24,10 +28,10 @@ class Reader:
     def fileno(self) -> int:
         return self.socket.fileno()
 
-    def receive(self, now: float) -> bool:
+    def receive(self, clock: Clock) -> bool:
         self.reading.set()
         assert self.go_on.wait(DEADLINE)
-        return receive_batch(self.socket, lambda packet, _source: self._take(packet, now))
+        return receive_batch(self.socket, lambda packet, _source: self._take(packet, clock()))
 
     def flush(self, now: float) -> None:
         """Nothing is sent from here."""
@@ -98,3 +102,58 @@ async def test_a_loop_that_dies_says_so_and_can_be_stopped() -> None:
     assert "as the test wanted" in str(await asyncio.wait_for(died, DEADLINE))
     await asyncio.to_thread(media.stop)
     media.post(lambda _now: None)
+
+
+class Due:
+    """A call whose clock is due when the test says so."""
+
+    closed = False
+
+    def __init__(self, seen: list[str]) -> None:
+        self.at = self.due = NEVER
+        self._seen = seen
+
+    def next_deadline(self) -> float:
+        return self.at
+
+    def poll(self, _now: float) -> None:
+        self.at = NEVER
+        self._seen.append("clock")
+
+
+async def turn(stall: float) -> list[str]:
+    """What a turn does first that finds a packet and a clock that is due, after the thread stood still for so long."""
+    reader = Reader()
+    reader.go_on.set()
+    media = reader.loop = MediaLoop(
+        Inbox(asyncio.get_running_loop()), lambda _now: None, lambda _leg, _error: None, lambda _error: None
+    )
+    leg = Due(reader.seen)
+
+    def both(_now: float) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"packet", reader.socket.getsockname())
+        leg.at = monotonic()  # after this turn's now: the next turn's business
+        media.note(cast(MediaLeg, leg))
+        sleep(stall)
+
+    media.serve(reader)
+    media.start()
+    try:
+        media.post(both)
+        await eventually(lambda: len(reader.seen) == 2, "both are done")
+    finally:
+        await asyncio.to_thread(media.stop)
+        reader.socket.close()
+    return reader.seen
+
+
+async def test_what_is_due_does_not_wait_for_what_has_come() -> None:
+    for _ in range(1000):
+        if await turn(0.0) == ["clock", "packet"]:  # unless this thread had no processor for so long just then
+            return
+    pytest.fail("packets always come first")
+
+
+async def test_after_a_stall_what_came_meanwhile_goes_first_so_that_the_clock_sees_no_pause() -> None:
+    assert await turn(2 * STALLED) == ["packet", "clock"]

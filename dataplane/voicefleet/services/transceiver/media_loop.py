@@ -48,6 +48,7 @@ STALLED: Final = 0.010
 this thread stood still it does not: what came meanwhile is to be sent, and without it the clock would see a pause."""
 _WAKE: Final = (1).to_bytes(8, sys.byteorder)
 
+Clock = Callable[[], float]
 Command = Callable[[float], None]
 
 
@@ -58,8 +59,11 @@ class Readable(Protocol):
         """For epoll."""
         ...
 
-    def receive(self, now: float) -> bool:
-        """Take what waits, at most a batch; whether more may wait, which is taken when the clock has had its turn."""
+    def receive(self, clock: Clock) -> bool:
+        """Take what waits, at most a batch; whether more may wait, which is taken when the clock has had its turn.
+
+        The clock is asked for each datagram: one that comes while this thread has no processor is no earlier than that.
+        """
         ...
 
     def flush(self, now: float) -> None:
@@ -87,7 +91,8 @@ class MediaLoop:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._readers: dict[int, Readable] = {}
         self._commands: deque[Command] = deque()
-        self._awake = self._over = False
+        self._asleep = self._over = False
+        """Asleep: for longer than a turn, so that it has to be woken for a command."""
         self._told: list[Told] = []
         self._schedule: Schedule[MediaLeg] = Schedule()
         self._running = True
@@ -106,8 +111,8 @@ class MediaLoop:
     def post(self, command: Command) -> None:
         """Have something done on this thread, after what was posted before."""
         self._commands.append(command)
-        if not self._awake:
-            self._awake = True
+        if self._asleep:
+            self._asleep = False
             self.wake()
 
     def wake(self) -> None:
@@ -174,8 +179,10 @@ class MediaLoop:
             wait = 0.0 if behind else min(schedule.next(), next_tick) - now
             if 0.0 < wait < EPOLL_STEP:
                 sleep(wait)
-                wait = 0.0
-            events = poll(wait // EPOLL_STEP * EPOLL_STEP if wait > 0.0 else 0.0)
+            elif wait > 0.0:
+                self._asleep = True  # before the commands are looked at, or one could be posted in between
+            events = poll(wait // EPOLL_STEP * EPOLL_STEP if self._asleep and not self._commands else 0.0)
+            self._asleep = False
             before, now = woken, monotonic()
             woken, behind = now, False
             if schedule.next() > now - STALLED:
@@ -183,10 +190,10 @@ class MediaLoop:
             for descriptor, _ in events:
                 reader = readers.get(descriptor)
                 if reader is not None:
-                    behind = reader.receive(now) or behind
+                    behind = reader.receive(monotonic) or behind
                 else:
                     os.eventfd_read(self._wake)
-                    self._awake = False  # before the commands are looked at, or a wake-up could be taken for granted
+            now = monotonic()
             self.obey(now)
             self._send_what_is_due(now)
             if now >= next_tick:

@@ -76,12 +76,14 @@ class HopSocket:
         """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, now: float) -> bool:
+    def receive(self, clock: Callable[[], float]) -> bool:
         """Hand over the packets that wait, at most a batch of datagrams; whether there may be more."""
         if self._ring() is not self._checked_under:
             self._checked_under = self._ring()
             self._inbound.clear()  # each header is checked again, under the keys that count now
-        return receive_batch(self._socket, lambda datagram, relay: self._unpack(datagram, relay, now), BATCH, LARGEST)
+        return receive_batch(
+            self._socket, lambda datagram, relay: self._unpack(datagram, relay, clock()), BATCH, LARGEST
+        )
 
     def send(self, path: Path, packet: bytes) -> None:
         """Send to a client through the relay of its path."""
@@ -202,11 +204,11 @@ class DirectSocket:
         """For epoll."""
         return self._socket.fileno()
 
-    def receive(self, now: float) -> bool:
+    def receive(self, clock: Callable[[], float]) -> bool:
         """Hand over the packets that wait, at most a batch; whether there may be more."""
         take = self._on_packet
         return receive_batch(
-            self._socket, lambda datagram, source: take(Path(None, source), True, datagram, now), BATCH, LARGEST
+            self._socket, lambda datagram, source: take(Path(None, source), True, datagram, clock()), BATCH, LARGEST
         )
 
     def send(self, path: Path, packet: bytes) -> None:
