@@ -318,7 +318,7 @@ def living(quick: bool) -> Report:
 
 def idle(speaking: Path, seconds: float, calls: int) -> tuple[list[Row], list[str]]:
     """Calls in which nobody speaks: checks and reports only, with an open data channel; and what a call weighs."""
-    with trial(partial(transceiver, "echo"), speaking, seconds, numbered=True) as one:
+    with trial(partial(transceiver, "echo", reserved=0), speaking, seconds, numbered=True) as one:
         one.grow(20, talk=False, channel=True)
         before = one.server.memory
         one.grow(20 + calls, talk=False, channel=True)

@@ -164,12 +164,20 @@ def python(core: int, module: str, *arguments: str, package: Path = SOURCE, **se
 
 
 @contextmanager
-def transceiver(agent: str, core: int, *, capacity: int = PLENTY, compiled: bool = True) -> Iterator[Server]:
-    """A worker with that agent; `compiled`: as in a wheel that was built so, and in the image."""
+def transceiver(
+    agent: str, core: int, *, capacity: int = PLENTY, reserved: int = PLENTY, compiled: bool = True
+) -> Iterator[Server]:
+    """A worker with that agent, and with the memory of so many calls at hand; `compiled`: as it is in the image."""
     with (
         compiled_package() if compiled else nullcontext(SOURCE) as package,
         running(
-            python(core, "tests.bench.transceiver_worker", agent, str(capacity), package=package, **ALLOCATOR)
+            python(
+                core,
+                "tests.bench.transceiver_worker",
+                *(agent, str(capacity), str(reserved)),
+                package=package,
+                **ALLOCATOR,
+            )
         ) as process,
     ):
         port, hop = first_line(process).split()

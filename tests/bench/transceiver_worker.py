@@ -1,7 +1,8 @@
 """One transceiver worker in a process of its own, without a relay: what scripts/bench transceiver loads.
 
-`python -m tests.bench.transceiver_worker AGENT CAPACITY` prints the ports of its internal API and of its hop. For
-each line of standard input (`all`, `calls`) it tells, in JSON, what it holds; it ends with its standard input.
+`python -m tests.bench.transceiver_worker AGENT CAPACITY RESERVED` prints the ports of its internal API and of its hop;
+what is reserved is the memory of so many calls. For each line of standard input (`all`, `calls`) it tells, in JSON,
+what it holds; it ends with its standard input.
 """
 
 import asyncio
@@ -18,11 +19,13 @@ from tests.support.workers import RING, direct_worker
 from voicefleet.agents.echo import EchoAgent, PcmEchoAgent
 from voicefleet.agents.link import Agent
 from voicefleet.contract import Component
+from voicefleet.net.memory_reserve import reserve
 from voicefleet.observability import logs
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.worker import Worker
 from voicefleet.services.transceiver.worker_calls import WorkerCalls
+from voicefleet.services.transceiver.worker_start import reserved
 
 AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent}
 
@@ -30,6 +33,7 @@ AGENTS: dict[str, Callable[[], Agent]] = {"echo": EchoAgent, "pcm": PcmEchoAgent
 async def main() -> None:
     """Serve until nobody holds the other end of standard input."""
     logs.configure(Component.TRANSCEIVER, format="text", level="warning")  # nobody reads this pipe
+    reserve(reserved(int(sys.argv[3])))
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(direct_worker(int(sys.argv[2]), agent=AGENTS[sys.argv[1]]))
         api = internal_api(WorkerCalls(worker), lambda: RING)

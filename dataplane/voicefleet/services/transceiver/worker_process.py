@@ -18,6 +18,7 @@ from voicefleet.core.turns.budget import TurnTimes
 from voicefleet.net.configuration import load_or_exit
 from voicefleet.net.dtls import DtlsIdentity
 from voicefleet.net.key_file import AcceptedRing, KeyFile
+from voicefleet.net.memory_reserve import reserve
 from voicefleet.net.watched_file import WatchedFile
 from voicefleet.net.worker_channel import WorkerChannel
 from voicefleet.observability import health, logs
@@ -29,7 +30,7 @@ from voicefleet.services.transceiver.record import SessionRecord
 from voicefleet.services.transceiver.settings import TransceiverSettings
 from voicefleet.services.transceiver.worker import Worker
 from voicefleet.services.transceiver.worker_calls import WorkerCalls
-from voicefleet.services.transceiver.worker_start import WorkerStart
+from voicefleet.services.transceiver.worker_start import WorkerStart, reserved
 
 _PAGE = resource.getpagesize()
 
@@ -85,7 +86,6 @@ class WorkerProcess:
                     task.cancel()
                 self._channel.close()
                 await self._worker.stop("the pod's process is gone")
-                await self._choice.close()
 
     async def _answer(self, kind: str, fields: list[Any]) -> Any:
         return await remote_calls.answer(self._calls, kind, fields)
@@ -143,6 +143,7 @@ def main() -> None:
     start = WorkerStart.read(sys.argv[1:])
     settings = load_or_exit(TransceiverSettings)
     logs.configure(Component.TRANSCEIVER, format=settings.log_format, level=settings.log_level)
+    reserve(reserved(-(-settings.sessions // settings.worker_processes)))
 
     async def serve() -> None:
         process = WorkerProcess(settings, start)
