@@ -239,12 +239,9 @@ async def agents_call(directory: Path, model: ModelServer) -> AsyncIterator[Agen
         page.on("pageerror", lambda error: problems.append(str(error)))
         await page.goto(f"http://127.0.0.1:{site}/")
         url = f"http://127.0.0.1:{fleet.port}/v1/realtime/calls"
-        try:
-            call_id = await page.evaluate("asked => call(asked)", {"url": url, "secret": secret.value})
-            session = fleet.workers[0].session(call_id)
-            yield AgentsCall(page, session, links[-1], model, problems)
-        finally:
-            await models.close()
+        call_id = await page.evaluate("asked => call(asked)", {"url": url, "secret": secret.value})
+        session = fleet.workers[0].session(call_id)
+        yield AgentsCall(page, session, links[-1], model, problems)
 
 
 def _entry(address: tuple[str, int]) -> RelayEntry:

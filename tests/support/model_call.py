@@ -93,4 +93,3 @@ async def model_call(
             yield call
         finally:
             gathering.cancel()
-            await models.close()

@@ -61,7 +61,6 @@ async def test_a_minute_of_speech_in_three_seconds_is_heard_whole_and_in_order_a
                 await eventually(lambda: caller.missing() == 0, "what was lost was sent again")
             audio = session.leg.audio
             assert audio is not None and lost > 30 and audio.measurements().downlink.retransmitted > 20
-        await models.close()
         waited = starved.worst(0.5, threads=3)
     heard = caller.heard()
     found = spans(heard, RATE, gap=FRAME)

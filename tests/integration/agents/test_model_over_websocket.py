@@ -25,10 +25,7 @@ async def fleet_with(model: ModelServer) -> AsyncIterator[Signaling]:
     """A fleet whose agent is that model."""
     models = Models(ModelPlan([model.url]))
     async with signaling(KEYS, relayed_link=lambda asked: RealtimeLink(models, asked.config, asked.door)) as fleet:
-        try:
-            yield fleet
-        finally:
-            await models.close()
+        yield fleet
 
 
 def sound_of(heard: Listener, decoded: Callable[[bytes], bytes] = bytes) -> memoryview:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
-from aiohttp import web
+import pytest
+from aiohttp import WSMsgType, web
 
 from tests.support.facts import eventually
-from voicefleet.agents.realtime.model_socket import MOST_WAITING, ModelSocket
+from voicefleet.agents.realtime.model_socket import MOST_WAITING, ModelSocket, Refused
 
 PIECE = 4096
+PATIENCE = 30.0
 
 
 class SlowModel:
@@ -21,7 +22,7 @@ class SlowModel:
         self.heard: list[int] = []
         self.url = ""
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         await self.reads.wait()
@@ -30,40 +31,78 @@ class SlowModel:
         return socket
 
 
+class Talker(SlowModel):
+    """Says four things and leaves."""
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await self.reads.wait()
+        for whole in ("first", "second"):
+            await socket.send_str(whole)
+        assert request.transport is not None
+        for head, part in ((0x01, b"in "), (0x00, b"three "), (0x80, b"parts")):
+            request.transport.write(bytes((head, len(part))) + part)  # aiohttp sends whole messages only
+        await socket.send_str("last")
+        await socket.close(code=4001)
+        return socket
+
+
+class Refusing(SlowModel):
+    """Opens nothing."""
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        super().__init__()
+        self._answer = (status, headers)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        status, headers = self._answer
+        return web.Response(status=status, headers=headers)
+
+
 @asynccontextmanager
-async def connected(model: SlowModel) -> AsyncIterator[ModelSocket]:
+async def serving(model: SlowModel) -> AsyncIterator[None]:
     app = web.Application()
     app.router.add_get("/", model.serve)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    model.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    model.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        async with aiohttp.ClientSession() as client, client.ws_connect(model.url) as inner:
-            yield ModelSocket(inner, model.url, 0.0, lambda: None)
+        yield
     finally:
         model.reads.set()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def connected(model: SlowModel) -> AsyncIterator[ModelSocket]:
+    async with serving(model):
+        socket = ModelSocket(model.url, 0.0, lambda: None)
+        await socket.open(model.url, {}, PATIENCE)
+        try:
+            yield socket
+        finally:
+            await socket.close()
 
 
 def message(number: int) -> bytes:
     return b"%08d" % number + b"x" * PIECE
 
 
-async def test_what_a_model_takes_at_once_needs_no_task() -> None:
+async def test_what_a_model_takes_at_once_has_left_when_it_was_said() -> None:
     model = SlowModel()
     model.reads.set()
     async with connected(model) as socket:
         for number in range(5):
             socket.send(message(number))
-        await eventually(lambda: model.heard == [0, 1, 2, 3, 4], "all of it, with nobody in `write`")
+        await eventually(lambda: model.heard == [0, 1, 2, 3, 4], "all of it")
 
 
 async def test_a_model_that_takes_nothing_for_a_while_hears_the_rest_in_order() -> None:
     model = SlowModel()
     async with connected(model) as socket:
-        writing = asyncio.ensure_future(socket.write())
         sent = 0
         while not socket.dropped:
             socket.send(message(sent))
@@ -77,17 +116,75 @@ async def test_a_model_that_takes_nothing_for_a_while_hears_the_rest_in_order() 
         assert model.heard == sorted(model.heard)
         missing = sorted(set(range(sent)) - set(model.heard))
         assert missing[-1] - missing[0] == len(missing) - 1 and missing[-1] < sent - MOST_WAITING, "the oldest"
-        writing.cancel()
 
 
 async def test_what_is_sent_to_a_model_that_has_gone_is_nobodys_error() -> None:
     model = SlowModel()
     async with connected(model) as socket:
-        writing = asyncio.ensure_future(socket.write())
         for number in range(3000):
             socket.send(message(number))
         await socket.close()
         socket.send(message(3000))
-        await asyncio.wait((writing,), timeout=0.1)
-        assert not writing.done() or writing.exception() is None
-        writing.cancel()
+        assert await socket.next() is None
+
+
+async def test_a_message_in_several_frames_is_one_and_none_is_lost_between_asking_and_handing_over() -> None:
+    model = Talker()
+    model.reads.set()
+    async with connected(model) as socket:
+        assert await socket.next() == b"first"
+        taken: list[bytes] = []
+        handing = asyncio.ensure_future(socket.hand_over(taken.append))
+        await eventually(lambda: taken == [b"second", b"in three parts", b"last"], "the rest, in order")
+        await asyncio.wait_for(handing, PATIENCE)
+        assert socket.end == "close code 4001"
+
+
+async def test_a_model_that_is_not_read_for_a_moment_is_read_on() -> None:
+    model = Talker()
+    async with connected(model) as socket:
+        socket.rest()
+        model.reads.set()
+        assert [await asyncio.wait_for(socket.next(), PATIENCE) for _ in range(2)] == [b"first", b"second"]
+
+
+@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "7"}), (302, {"Location": "/elsewhere"})])
+async def test_a_server_that_opens_no_socket_says_why(status: int, headers: dict[str, str]) -> None:
+    model = Refusing(status, headers)
+    with pytest.raises(Refused, match=f"answered {status}") as refused:
+        async with connected(model):
+            pass
+    assert refused.value.retry_after == headers.get("Retry-After", "")
+
+
+async def test_a_server_that_goes_before_it_answers_cannot_be_reached() -> None:
+    async def goes(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(goes, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(OSError, match=r"."):
+            await ModelSocket(url, 0.0, lambda: None).open(url, {}, PATIENCE)
+
+
+async def test_a_socket_that_nobody_waits_for_any_more_is_closed_when_the_server_answers_at_last() -> None:
+    answers, gone = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.WebSocketResponse:
+        await answers.wait()
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        assert (await socket.receive()).type in (WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.CLOSE)
+        gone.set()
+        return socket
+
+    model = SlowModel()
+    model.serve = late  # type: ignore[method-assign]
+    async with serving(model):
+        opening = asyncio.ensure_future(ModelSocket(model.url, 0.0, lambda: None).open(model.url, {}, PATIENCE))
+        await asyncio.sleep(0.05)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        answers.set()
+        await asyncio.wait_for(gone.wait(), PATIENCE)

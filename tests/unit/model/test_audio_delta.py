@@ -16,8 +16,8 @@ def test_the_sound_of_a_delta_is_read(audio: bytes, spaces: bool) -> None:
     event = {"type": DELTA, **EVENT, "delta": base64.b64encode(audio).decode()}
     message = json.dumps(event, separators=None if spaces else (",", ":")).encode()
     delta = read_delta(message)
-    assert delta is not None and delta.audio == audio
-    assert delta.event == {"type": DELTA, **EVENT, "delta": ""}
+    assert delta is not None and delta.delta == audio
+    assert (delta.response_id, delta.item_id, delta.content_index) == ("r", "i", 0)
 
 
 @given(st.binary(max_size=400))

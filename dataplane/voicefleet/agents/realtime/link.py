@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,10 +23,10 @@ from voicefleet.agents.realtime.models import Models, NoModel
 from voicefleet.agents.realtime.opening import Opened, opened
 from voicefleet.agents.realtime.own_turns import OwnTurns
 from voicefleet.agents.realtime.sound_format import PCM_RATE, SoundFormat, as_wanted
-from voicefleet.agents.realtime.speaker import MOST_AHEAD, Speaker
+from voicefleet.agents.realtime.speaker import Speaker
 from voicefleet.core.media.frame import AudioFrame
 from voicefleet.core.media.telephone_event import KeyPress
-from voicefleet.core.model.audio_delta import append_event, read_delta
+from voicefleet.core.model.audio_delta import AudioDelta, append_event, read_delta
 from voicefleet.core.model.memory import Memory, merged
 from voicefleet.core.model.playback import Passed, Spoken
 from voicefleet.core.realtime.client_events import ClientError, ClientEvent, Door, read_event
@@ -174,12 +174,7 @@ class RealtimeLink:
     async def _use(self, socket: ModelSocket) -> bool:
         """Until the connection is lost; whether there was a session."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(socket.write())
-                try:
-                    served = await self._converse(socket)
-                finally:
-                    writing.cancel()
+            served = await self._converse(socket)
         finally:
             self._socket = None
             await socket.close()
@@ -190,11 +185,10 @@ class RealtimeLink:
         return served
 
     async def _converse(self, socket: ModelSocket) -> bool:
-        messages = socket.messages()
         again = bool(self._session)
         try:
             async with asyncio.timeout(REPLY):
-                begun = await self._open(messages, socket)
+                begun = await self._open(socket)
         except TimeoutError:
             return False
         if begun is None:
@@ -213,22 +207,17 @@ class RealtimeLink:
         self._kept.clear()
         while self._events:
             self._pass(self._events.popleft())
-        async for message in messages:
-            try:
-                await self._on_message(message)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                self.counted["malformed"] += 1
-                self._log.warning("the model said something that is no event", error=repr(error)[:200])
+        await socket.hand_over(self._on_message)
         return True
 
-    async def _open(self, messages: AsyncIterator[bytes], socket: ModelSocket) -> Opened | None:
+    async def _open(self, socket: ModelSocket) -> Opened | None:
         asked = self._format.asked(self._memory.session, self._kind)
         if self._turns is not None:
             asked = self._turns.asked(asked)
         if asked:
             session = {"type": self._kind, **asked}
             socket.send(self._ours({"type": "session.update", "session": session}))
-        return await opened(messages, bool(asked))
+        return await opened(socket.next, bool(asked))
 
     def _refused(self, event: dict[str, Any], again: bool) -> None:
         """The session that the call asked for; it goes on with the model's own, and the client decides."""
@@ -276,7 +265,7 @@ class RealtimeLink:
             if self._turns.hear(audio, self._format.pcm(audio), seconds) and self._turns.interrupts:
                 self._interruptions.start(cancelled=True)
             return
-        self._append(audio)
+        self._say_or_keep(append_event(audio))
         if self._interruptions.wants_sound and self._interruptible:
             self._interruptions.listen(self._format.pcm(audio))
 
@@ -321,18 +310,27 @@ class RealtimeLink:
 
     # The model's side.
 
-    async def _on_message(self, message: bytes) -> None:
-        delta = read_delta(message)
-        if delta is not None:
-            event = delta.event
-            if self._interruptions.is_late(event["response_id"]):
-                self.counted["discarded_deltas"] += 1
-                return
-            self._interruptions.spoken.add(event["item_id"])
-            self._speaker.say(Spoken(event["response_id"], event["item_id"], event["content_index"]), delta.audio)
-            while self._speaker.ahead_ms > MOST_AHEAD:  # noqa: ASYNC110 - it leaves at its pace, and nobody tells
-                await asyncio.sleep(0.5)
+    def _on_message(self, message: bytes) -> None:
+        try:
+            delta = read_delta(message)
+            if delta is not None:
+                self._on_delta(delta)
+            else:
+                self._on_event(message)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.counted["malformed"] += 1
+            self._log.warning("the model said something that is no event", error=repr(error)[:200])
+
+    def _on_delta(self, delta: AudioDelta) -> None:
+        if self._interruptions.is_late(delta.response_id):
+            self.counted["discarded_deltas"] += 1
             return
+        self._interruptions.spoken.add(delta.item_id)
+        self._speaker.say(Spoken(delta.response_id, delta.item_id, delta.content_index), delta.delta)
+        if self._speaker.full and self._socket is not None:
+            self._socket.rest()
+
+    def _on_event(self, message: bytes) -> None:
         event = json.loads(message)
         self._memory.on_model(event)
         if self._concerns_caller(event):

@@ -2,21 +2,18 @@
 
 import asyncio
 import random
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-import aiohttp
-
-from voicefleet.agents.realtime.model_socket import ModelSocket
+from voicefleet.agents.realtime.model_socket import ModelSocket, Refused
 from voicefleet.core.model.endpoints import Busy, Endpoint, Endpoints, Limits
 from voicefleet.observability import logs
 
 CONNECT: Final = 5.0
 """Seconds for one try: name look-up, TLS and the handshake around the world and back."""
-HEARTBEAT: Final = 15.0
-"""Seconds between pings; a model that answers none for half as long is lost."""
 
 
 class NoModel(Exception):
@@ -42,7 +39,7 @@ class ModelPlan:
 
 
 class Models:
-    """Belongs to the event loop that its first connection is made on."""
+    """Belongs to one event loop."""
 
     def __init__(self, plan: ModelPlan, key: Callable[[], str | None] = lambda: None) -> None:
         self.plan = plan
@@ -51,7 +48,6 @@ class Models:
         self._key = key
         self._random = random.Random()
         self.endpoints = Endpoints([Endpoint(url, plan.limits) for url in plan.urls], self._random)
-        self._http: aiohttp.ClientSession | None = None
 
     async def connect(self, config: Mapping[str, Any], until: float) -> ModelSocket:
         """A connection for a session with that configuration; raises `NoModel` by then (of the loop's clock)."""
@@ -95,43 +91,27 @@ class Models:
             for endpoint in self.endpoints.all
         }
 
-    async def close(self) -> None:
-        """Nothing is connected afterwards."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
-
     def _endpoint(self, socket: ModelSocket) -> Endpoint:
         return next(endpoint for endpoint in self.endpoints.all if endpoint.url == socket.url)
 
     async def _try(
         self, place: Endpoint, config: Mapping[str, Any], loop: asyncio.AbstractEventLoop
     ) -> ModelSocket | None:
-        if self._http is None:
-            self._http = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None), connector=aiohttp.TCPConnector(limit=0)
-            )
-        rest, taken, since = None, True, loop.time()
+        rest, taken = None, True
+        socket = ModelSocket(place.url, loop.time(), lambda: self.endpoints.leave(place))
         try:
-            async with asyncio.timeout(CONNECT):
-                socket = await self._http.ws_connect(
-                    address(place.url, config, self.plan.model),
-                    headers=self._headers(),
-                    heartbeat=HEARTBEAT,
-                    max_msg_size=0,
-                    decode_text=False,
-                )
+            await socket.open(address(place.url, config, self.plan.model), self._headers(place.url), CONNECT)
             taken = False
-        except aiohttp.WSServerHandshakeError as error:
-            why = f"the model server answered {error.status}"
-            asked = error.headers.get("Retry-After", "") if error.headers is not None else ""
+        except Refused as refused:
+            why = str(refused)
+            asked = refused.retry_after
             rest = float(asked) if asked.isascii() and asked.isdigit() else None
         except TimeoutError:
             why = "the model server does not answer"
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             why = f"the model server can't be reached ({type(error).__name__})"
         else:
-            return ModelSocket(socket, place.url, since, lambda: self.endpoints.leave(place))
+            return socket
         finally:
             if taken:
                 self.endpoints.leave(place)
@@ -140,21 +120,27 @@ class Models:
         logs.logger(__name__).warning("no model connection", url=place.url, why=why, failures=place.failures)
         return None
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, url: str) -> dict[str, str]:
         headers = dict(self.plan.headers or {})
-        key = self._key()
+        key, (user, at, _) = self._key(), urlsplit(url).netloc.rpartition("@")
         if key:
             headers["Authorization"] = f"Bearer {key}"
+        elif at:
+            headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         return headers
 
 
 def _named(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{_host(parts)}{parts.path}"
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
 
 
 def address(url: str, config: Mapping[str, Any], model: str) -> str:
-    """Where a session of this configuration is opened."""
+    """Where a session of this configuration is opened; who may is told in headers."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if config.get("type") == "transcription":
@@ -163,4 +149,4 @@ def address(url: str, config: Mapping[str, Any], model: str) -> str:
         asked = config.get("model") or model
         if asked:
             query["model"] = str(asked)
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    return urlunsplit(parts._replace(netloc=_host(parts), query=urlencode(query)))

@@ -1,7 +1,7 @@
 """The first words on a connection to a model: its session, set up as the call wants it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 
@@ -16,10 +16,10 @@ class Opened(NamedTuple):
     """What the model says against the session that was asked for; it goes on with its own."""
 
 
-async def opened(messages: AsyncIterator[bytes], asked: bool) -> Opened | None:
+async def opened(next_message: Callable[[], Awaitable[bytes | None]], asked: bool) -> Opened | None:
     """Read until the session is there, and updated if that was `asked`; None if the model leaves before."""
     created: dict[str, Any] | None = None
-    async for message in messages:
+    while (message := await next_message()) is not None:
         event = json.loads(message)
         match event["type"]:
             case "session.created":

@@ -11,7 +11,7 @@ from typing import Final
 from voicefleet.agents.link import Voice
 from voicefleet.core.model.playback import FRAME_MS, Cut, Passed, Phase, Playback, Spoken
 
-MOST_AHEAD: Final = 600_000.0
+MOST_WAITING: Final = 600_000.0
 """Milliseconds of speech that may wait; beyond that the model is not read, which slows it down."""
 _PIECE: Final = 1000.0
 """Milliseconds that the call is given at once at most, so that a long event finds room as it comes free."""
@@ -56,6 +56,11 @@ class Speaker:
         self._waiting.append(None)
         self.playback.finish(response)
         self._pump()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that no more should come."""
+        return self._waiting_ms > MOST_WAITING
 
     @property
     def ahead_ms(self) -> float:

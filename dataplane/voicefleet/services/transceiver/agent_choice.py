@@ -38,11 +38,6 @@ class AgentChoice:
         if self.nursery is not None:
             await self.nursery.ready.wait()
 
-    async def close(self) -> None:
-        """No call is left."""
-        if self.models is not None:
-            await self.models.close()
-
 
 def agent_choice(settings: TransceiverSettings) -> AgentChoice:
     """The agent that these settings want."""
