@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from voicefleet.agents.link import Agent, InlineAgent
@@ -128,7 +129,7 @@ class Session:
     def on_audio(self, frames: Sequence[AudioFrame]) -> None:
         """The caller's audio, as it was encoded."""
         if self._seat is not None:
-            now = asyncio.get_running_loop().time()
+            now = monotonic()
             for frame in frames:
                 self.events.meter.heard(frame.captured, now)
             self._seat.tell(self._seat.link.on_audio, frames)
@@ -136,7 +137,7 @@ class Session:
     def on_pcm(self, frame: PcmFrame) -> None:
         """The caller's audio, decoded."""
         if self._seat is not None:
-            self.events.meter.heard(frame.captured, asyncio.get_running_loop().time())
+            self.events.meter.heard(frame.captured, monotonic())
             self._seat.tell(self._seat.link.on_pcm, (frame,))
 
     def on_keys(self, keys: Sequence[KeyPress]) -> None:
@@ -234,7 +235,7 @@ class Session:
         if self.life.cause is not None or self.queued_ms + length > CAPACITY * 1000:
             return False
         if self.events.meter.awaits_audio:
-            self.events.meter.audio(asyncio.get_running_loop().time())
+            self.events.meter.audio(monotonic())
             self._post(lambda _now: self.leg.await_departure())
         self._said_ms += length
         self._post(lambda now: self.leg.say(audio, length, now))
@@ -251,7 +252,7 @@ class Session:
     def tell(self, channel: str, message: str | bytes) -> Sent:
         """Send on a data channel."""
         if channel == EVENTS and isinstance(message, str):
-            self.events.told(message, asyncio.get_running_loop().time())
+            self.events.told(message, monotonic())
         return self._channels.send(channel, message) if self._channels is not None else Sent.NOT_OPEN
 
     def last_word(self, ago: float) -> None:
@@ -287,7 +288,7 @@ class Session:
     def end(self, cause: EndCause, reason: str) -> None:
         """End the call: BYE and close_notify to the client; the agent's task is cancelled."""
         if self.life.end(cause, reason):
-            self._on_end(self, self._handshake.close(asyncio.get_running_loop().time()))
+            self._on_end(self, self._handshake.close(monotonic()))
 
     async def look(self) -> SessionRecord:
         """The call as it is now."""
