@@ -2,11 +2,11 @@
 
 As `scripts/bench transceiver` has it: the server alone on a core, callers behind a relay on the other, and the same
 rule for what is *held*. The model (tests/clients/pion/model) shares the callers' core: it takes all they say and speaks
-all the time, so every call is busy both ways, which is more than people are. The yardstick is a bridge of stock aiortc
-and `websockets`, measured in the same run. How long sound takes is measured within the server, at half the calls that
-it holds: from when a packet would have come had the callers been in time, until its sound has left for the model, and
-from the model's sending until the sound waits in the call's queue. Decoding is in it, in the bridge its jitter buffer,
-and the lateness of the callers' own clock, which is told beside it.
+all the time, 0.3 s ahead, so every call is busy both ways, which is more than people are. The yardstick is a bridge of
+stock aiortc and `websockets`, measured in the same run. How long sound takes is measured within the server, at half the
+calls that it holds: from when a packet would have come had the callers been in time, until its sound has left for the
+model, and from the model's sending until the sound waits in the call's queue. Decoding is in it, in the bridge its
+jitter buffer, and the lateness of the callers' own clock, which is told beside it.
 """
 
 import json
@@ -132,12 +132,12 @@ def measured(name: str, quick: bool) -> tuple[list[Row], int, float, list[str]]:
 def _contender(name: str, speaking: Speaking) -> tuple[Contender, Path]:
     others = sorted(os.sched_getaffinity(0))[1]
     ours: Running = partial(linked, speaking, others)
-    one = Contender(PCM, ours, 55, 300, numbered=False, clock=CLOCK, relayed=True, naps=True)
+    one = Contender(PCM, ours, 75, 300, numbered=False, clock=CLOCK, relayed=True, naps=True)
     match name:
         case "pcm":
             return one, speaking.callers
         case "telephone":
-            return replace(one, what=TELEPHONE, first=170, most=600, telephone=True), speaking.telephones
+            return replace(one, what=TELEPHONE, first=220, most=600, telephone=True), speaking.telephones
         case _:
             bridge = replace(one, what=BRIDGE, server=partial(bridged, speaking, others), first=10, most=100)
             return replace(bridge, clock=float("inf"), relayed=False), speaking.callers

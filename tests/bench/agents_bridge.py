@@ -95,14 +95,11 @@ async def caller_to_model(track: MediaStreamTrack, model: websockets.ClientConne
 
 async def model_to_caller(model: websockets.ClientConnection, voice: ModelVoice) -> None:
     """The model's sound, and whatever else it says."""
-    number = 0
     async for message in model:
         event = json.loads(message)
         if event["type"] == "response.output_audio.delta":
             voice.waiting += base64.b64decode(event["delta"])
-            number += 1
-            if number % EACH == 0:
-                TAKEN.down.append(time.monotonic() - int(event["event_id"].removeprefix("event_")) / 1e9)
+            TAKEN.down.append(time.monotonic() - int(event["event_id"].removeprefix("event_")) / 1e9)
 
 
 async def main() -> None:

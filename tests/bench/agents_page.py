@@ -21,8 +21,8 @@ calls is *held* by the rule of [the transceiver](transceiver.md): less than 80% 
 clock within 2 ms (99th percentile). How long sound takes is measured in the server at half the calls that it holds:
 from when a packet would have come had the callers been in time, to the model's socket, with decoding (and the bridge's
 jitter buffer), and from the model's sending to the call's queue. The model sends a tenth of a second at a time,
-neither earlier nor later than it is heard. Written by `python -m tests.bench.agents_page` from `scripts/bench agents`
-with `--json` ([the figures](agents.json)).
+0.3 s before it is heard. Written by `python -m tests.bench.agents_page` from `scripts/bench agents` with `--json`
+([the figures](agents.json)).
 """
 
 

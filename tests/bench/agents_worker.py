@@ -10,13 +10,9 @@ import json
 import re
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final
-
-import aiohttp
-from aiohttp import WSMsgType
+from typing import Final
 
 from tests.bench.transceiver_load import PLENTY
 from tests.support.workers import RING, direct_worker
@@ -27,15 +23,17 @@ from voicefleet.agents.realtime.model_socket import ModelSocket
 from voicefleet.agents.realtime.models import ModelPlan, Models
 from voicefleet.contract import Component
 from voicefleet.core.media.frame import AudioFrame
+from voicefleet.net.memory_reserve import reserve
 from voicefleet.net.pcm_port import PcmFrame
 from voicefleet.observability import logs
 from voicefleet.observability.health import served
 from voicefleet.services.transceiver.api import internal_api
 from voicefleet.services.transceiver.session import Session
 from voicefleet.services.transceiver.worker_calls import WorkerCalls
+from voicefleet.services.transceiver.worker_start import reserved
 
-EACH: Final = 10
-"""One frame in so many is looked at, so that looking costs nothing."""
+EACH: Final = 5
+"""One frame of a caller's in so many is looked at, so that looking costs nothing; all of the model's are."""
 STAMP: Final = re.compile(rb'"event_id":"event_(\d+)"')
 """When the model sent a delta, on the machine's monotonic clock."""
 
@@ -57,44 +55,24 @@ class Taken:
 TAKEN: Final = Taken()
 
 
-class WatchedConnection:
-    """A model's WebSocket; notes when what a caller said has left."""
-
-    def __init__(self, inner: aiohttp.ClientWebSocketResponse[bool]) -> None:
-        self._inner = inner
-        self.watched: deque[tuple[bytes, float]] = deque()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def send_frame(self, message: bytes, kind: WSMsgType) -> None:
-        """Send, and note it."""
-        await self._inner.send_frame(message, kind)
-        if self.watched and self.watched[0][0] is message:
-            TAKEN.up.append(time.monotonic() - self.watched.popleft()[1])
-
-
 class WatchedSocket(ModelSocket):
-    """Tells its connection which messages to look for."""
+    """Notes when what a caller said has left."""
 
-    def __init__(self, socket: Any, url: str, since: float, leave: Callable[[], None]) -> None:
-        self.connection = WatchedConnection(socket)
-        super().__init__(self.connection, url, since, leave)  # type: ignore[arg-type]
-        self.next: float | None = None
+    since_captured: float | None = None
+    """Since when what is sent next is on its way, if it is looked at."""
 
     def send(self, message: bytes) -> None:
-        """As ever."""
-        if self.next is not None:
-            self.connection.watched.append((message, self.next))
-            self.next = None
+        """Send, and note it."""
         super().send(message)
+        if self.since_captured is not None:
+            TAKEN.up.append(time.monotonic() - self.since_captured)
+            self.since_captured = None
 
 
 class WatchedLink(RealtimeLink):
     """The product's link, looked at now and then."""
 
     _frames = 0
-    _deltas = 0
     _voice: Session
 
     async def attend(self, voice: Voice) -> None:
@@ -113,12 +91,11 @@ class WatchedLink(RealtimeLink):
     def _watch(self, captured: float) -> None:
         self._frames += 1
         if self._frames % EACH == 0 and isinstance(self._socket, WatchedSocket):
-            self._socket.next = captured
+            self._socket.since_captured = captured
 
-    async def _on_message(self, message: bytes) -> None:
-        await super()._on_message(message)
-        self._deltas += 1
-        found = STAMP.search(message, 0, 160) if self._deltas % EACH == 0 else None
+    def _on_message(self, message: bytes) -> None:
+        super()._on_message(message)
+        found = STAMP.search(message, 0, 160)
         if found is not None:
             sent = int(found[1]) / 1e9
             self._voice._post(lambda _now: TAKEN.down.append(time.monotonic() - sent))
@@ -127,6 +104,7 @@ class WatchedLink(RealtimeLink):
 async def main() -> None:
     """Serve until nobody holds the other end of standard input."""
     logs.configure(Component.TRANSCEIVER, format="text", level="error")  # nobody reads this pipe
+    reserve(reserved(PLENTY))
     vars(models_module)["ModelSocket"] = WatchedSocket
     models = Models(ModelPlan([f"ws://127.0.0.1:{sys.argv[1]}/v1/realtime"], model="bench"))
 

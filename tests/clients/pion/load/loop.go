@@ -6,12 +6,14 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
 	frame   = 20_000_000 // ns
+	second  = 1_000_000_000
 	consent = 2_660_000_000
 	reports = 5_000_000_000
 )
@@ -119,6 +121,7 @@ func (l *loop) forget(c *call) {
 
 func (l *loop) run() {
 	runtime.LockOSThread()
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	reader := newReader()
 	var events [256]unix.EpollEvent
 	for {
@@ -150,17 +153,28 @@ func (l *loop) run() {
 // Never sleeps while something is measured. To wake a sleeping receiver costs the sender an interrupt to another
 // processor, in a virtual machine some 50 us of its time: a generator that slept would be part of what it measures.
 func (l *loop) wait(events []unix.EpollEvent) int {
-	timeout := -1
 	if l.window != nil && !l.naps {
-		timeout = 0
-	} else if len(l.talking) > 0 {
-		timeout = 1
+		return poll(l.epoll, events, 0)
 	}
-	count, err := unix.EpollWait(l.epoll, events, timeout)
-	if err != nil {
+	next := int64(math.MaxInt64)
+	if len(l.talking) > 0 {
+		next = l.talking[0].due()
+	}
+	if l.trunk != nil && l.trunk.count > 0 {
+		next = min(next, l.trunk.since+nap)
+	}
+	return poll(l.epoll, events, min(max(next-clock(), 0), second))
+}
+
+// For so many nanoseconds at most. Go's own epoll counts in milliseconds, which is late for a caller.
+func poll(epoll int, events []unix.EpollEvent, patience int64) int {
+	wait := unix.NsecToTimespec(patience)
+	count, _, failed := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), uintptr(unsafe.Pointer(&wait)), 0, 0)
+	if failed != 0 {
 		return 0
 	}
-	return count
+	return int(count)
 }
 
 func (l *loop) send() {

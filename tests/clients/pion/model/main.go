@@ -1,5 +1,5 @@
-// A model server by the Realtime protocol for benches: it takes all that callers say and speaks all the time, at its
-// pace, in pieces; it understands nothing. Lighter than what it serves, so that it can share a processor with callers.
+// A model server by the Realtime protocol for benches: it takes all that callers say and speaks all the time, in pieces,
+// a little ahead of being heard; it understands nothing. Lighter than what it serves, so that it can share a processor with callers.
 //
 //	model PCM24 PCMU
 //
@@ -28,7 +28,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const piece = 100 * time.Millisecond
+const (
+	piece = 100 * time.Millisecond
+	ahead = 300 * time.Millisecond // of what is heard, as models are: what comes late is this program's delay otherwise
+)
 
 var heard, octets atomic.Int64
 
@@ -120,7 +123,7 @@ func serve(connection net.Conn, words map[bool][][]byte) {
 // For as long as the call lasts. Each delta's event id tells when it was sent, on the machine's monotonic clock.
 func (s *session) speak(words [][]byte) {
 	s.send([]byte(`{"type":"response.created","event_id":"event_2","response":{"id":"resp_1","object":"realtime.response"}}`))
-	next := time.Now()
+	next := time.Now().Add(-ahead)
 	for number := 0; ; number++ {
 		s.send(fmt.Appendf(nil, `{"type":"response.output_audio.delta","event_id":"event_%d","response_id":"resp_1",`+
 			`"item_id":"item_1","output_index":0,"content_index":0,"delta":"%s"}`, clock(), words[number%len(words)]))
