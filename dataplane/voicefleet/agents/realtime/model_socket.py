@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from ssl import SSLContext
 from typing import Final
 
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
@@ -59,13 +60,16 @@ class ModelSocket(WSListener):
         self._news = asyncio.Event()
         self._over = asyncio.Event()
 
-    async def open(self, address: str, headers: Mapping[str, str], patience: float) -> None:
-        """Connect; raises `Refused`, TimeoutError or OSError."""
+    async def open(
+        self, address: str, headers: Mapping[str, str], patience: float, tls: SSLContext | None = None
+    ) -> None:
+        """Connect; raises `Refused`, TimeoutError or OSError. `tls` is for an address that begins with wss."""
         try:
             async with asyncio.timeout(patience):
                 await ws_connect(
                     lambda _request, _response: self,
                     address,
+                    ssl_context=tls,
                     extra_headers=headers,
                     websocket_handshake_timeout=patience,
                     logger_name=_LOG,

@@ -5,6 +5,7 @@ import random
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ssl import SSLContext, create_default_context
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -47,6 +48,8 @@ class Models:
         """Sessions for which no server was free in time."""
         self._key = key
         self._random = random.Random()
+        # One for all: to read the system's certificates takes longer than a call may wait for another.
+        self._tls = tls_context() if any(url.startswith("wss:") for url in plan.urls) else None
         self.endpoints = Endpoints([Endpoint(url, plan.limits) for url in plan.urls], self._random)
 
     async def connect(self, config: Mapping[str, Any], until: float) -> ModelSocket:
@@ -100,7 +103,8 @@ class Models:
         rest, taken = None, True
         socket = ModelSocket(place.url, loop.time(), lambda: self.endpoints.leave(place))
         try:
-            await socket.open(address(place.url, config, self.plan.model), self._headers(place.url), CONNECT)
+            where = address(place.url, config, self.plan.model)
+            await socket.open(where, self._headers(place.url), CONNECT, self._tls)
             taken = False
         except Refused as refused:
             why = str(refused)
@@ -128,6 +132,13 @@ class Models:
         elif at:
             headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         return headers
+
+
+def tls_context() -> SSLContext:
+    """Who speaks for a model server: the certificates that the system trusts."""
+    context = create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _named(url: str) -> str:
