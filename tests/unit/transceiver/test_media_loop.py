@@ -3,16 +3,18 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from time import monotonic, sleep
-from typing import cast
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from tests.support.facts import DEADLINE, eventually
-from voicefleet.core.transceiver.schedule import NEVER
+from voicefleet.core.ice_lite import CONSENT, IceLite
 from voicefleet.net.udp import receive_batch, udp_socket
 from voicefleet.services.transceiver.inbox import Inbox
-from voicefleet.services.transceiver.media_leg import MediaLeg
+from voicefleet.services.transceiver.media_leg import LOOK_AT_CONSENT, MediaLeg
 from voicefleet.services.transceiver.media_loop import STALLED, Clock, MediaLoop
 
 
@@ -104,21 +106,13 @@ async def test_a_loop_that_dies_says_so_and_can_be_stopped() -> None:
     media.post(lambda _now: None)
 
 
-class Due:
-    """A call whose clock is due when the test says so."""
-
-    closed = False
-
-    def __init__(self, seen: list[str]) -> None:
-        self.at = self.due = NEVER
-        self._seen = seen
-
-    def next_deadline(self) -> float:
-        return self.at
-
-    def poll(self, _now: float) -> None:
-        self.at = NEVER
-        self._seen.append("clock")
+def due(now: float, tell: Callable[[], None]) -> MediaLeg:
+    """A call whose consent is to be looked at now, and has run out: it tells that the clock had its turn."""
+    unused: Any = None
+    ice = IceLite({}, now - LOOK_AT_CONSENT)
+    leg = MediaLeg(ice, unused, None, Mock(), lambda *_: tell(), unused)
+    ice.started_at -= CONSENT
+    return leg
 
 
 async def turn(stall: float) -> list[str]:
@@ -128,13 +122,12 @@ async def turn(stall: float) -> list[str]:
     media = reader.loop = MediaLoop(
         Inbox(asyncio.get_running_loop()), lambda _now: None, lambda _leg, _error: None, lambda _error: None
     )
-    leg = Due(reader.seen)
 
     def both(_now: float) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"packet", reader.socket.getsockname())
-        leg.at = monotonic()  # after this turn's now: the next turn's business
-        media.note(cast(MediaLeg, leg))
+        # After this turn's now: the next turn's business.
+        media.note(due(monotonic(), lambda: reader.seen.append("clock")))
         sleep(stall)
 
     media.serve(reader)
