@@ -1,6 +1,7 @@
 """A client of a relay without a browser: sends checks, and media with sequence numbers, over UDP or ICE-TCP."""
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -198,8 +199,18 @@ class TcpIceClient(IceClient):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
         await asyncio.sleep(0)
-        self._reader, self._writer = await asyncio.open_connection(*self.relay, local_addr=address)
+        self._reader, self._writer = await self._connect_from(address)
         self.read()
+
+    async def _connect_from(self, address: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                try:
+                    return await asyncio.open_connection(*self.relay, local_addr=address)
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                    await asyncio.sleep(0.05)  # somebody else was given the port meanwhile
 
     def read(self) -> None:
         """Read on what arrives."""
