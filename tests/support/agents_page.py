@@ -186,6 +186,19 @@ class AgentsCall:
 
         await eventually_seen(silent, lambda: "the page hears nothing more")
 
+    async def falls_silent(self, since: float, seconds: float) -> float:
+        """When what the page heard since that moment ended: it heard nothing for so long then."""
+        ends: list[float] = []
+
+        async def silent() -> bool:
+            now = await self.clock()
+            heard = [piece for piece in await self.sounds(0.2) if since < piece[0] < now]
+            ends[:] = [end for (_, end), (start, _) in pairwise([*heard, (now, now)]) if start - end >= seconds]
+            return bool(ends)
+
+        await eventually_seen(silent, lambda: "the page hears nothing more")
+        return ends[0]
+
 
 async def interruptions(call: AgentsCall, times: int) -> list[Interruption]:
     """The caller speaks over the model so often, each time a second after it began to hear it."""
@@ -197,8 +210,8 @@ async def interruptions(call: AgentsCall, times: int) -> list[Interruption]:
             await call.hears(marks[-1], 1.0)
             await call.says_something()
             await call.told("output_audio_buffer.cleared", number)
-            await call.hears_nothing(0.3)
-            marks.append(await call.clock())
+            # The next answer may begin right after.
+            marks.append(await call.falls_silent(marks[-1], 0.3))
         (conversation,) = call.model.conversations
         await eventually(lambda: len(conversation.truncated) == times, "the model is told")
         found = []
