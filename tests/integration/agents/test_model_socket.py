@@ -2,22 +2,19 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import WSMsgType, web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.facts import eventually
 from voicefleet.agents.realtime.model_socket import MOST_WAITING, ModelSocket, Refused
 from voicefleet.agents.realtime.models import tls_context
+from voicefleet.wire.certificate import self_signed
 
 PIECE = 4096
 PATIENCE = 30.0
@@ -199,25 +196,9 @@ async def test_a_socket_that_nobody_waits_for_any_more_is_closed_when_the_server
         await asyncio.wait_for(gone.wait(), PATIENCE)
 
 
-def certificate(directory: Path) -> Path:
-    """Of 127.0.0.1, with its key, in one file that may be trusted as well."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "model")])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "model.pem"
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(made.public_bytes(Encoding.PEM) + secret)
-    return file
-
-
 async def test_a_model_behind_tls_is_spoken_to_if_somebody_vouches_for_it(tmp_path: Path) -> None:
-    file = certificate(tmp_path)
+    file = tmp_path / "model.pem"
+    file.write_bytes(b"".join(self_signed(time.time(), timedelta(hours=1), "127.0.0.1")))
     serves, trusts = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), tls_context()
     serves.load_cert_chain(file)
     model = SlowModel()
