@@ -12,7 +12,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from tests.support.facts import eventually
-from voicefleet.agents.realtime.model_socket import MOST_WAITING, ModelSocket, Refused
+from voicefleet.agents.realtime.model_socket import MOST_WAITING, REST, ModelSocket, Refused
 from voicefleet.agents.realtime.models import tls_context
 from voicefleet.wire.certificate import self_signed
 
@@ -149,9 +149,11 @@ async def test_a_message_in_several_frames_is_one_and_none_is_lost_between_askin
 async def test_a_model_that_is_not_read_for_a_moment_is_read_on() -> None:
     model = Talker()
     async with connected(model) as socket:
+        began = time.monotonic()
         socket.rest()
         model.reads.set()
         assert [await asyncio.wait_for(socket.next(), PATIENCE) for _ in range(2)] == [b"first", b"second"]
+        assert time.monotonic() - began >= REST, "it was read at once"
 
 
 @pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "7"}), (302, {"Location": "/elsewhere"})])
@@ -174,9 +176,10 @@ async def test_a_server_that_goes_before_it_answers_cannot_be_reached() -> None:
 
 
 async def test_a_socket_that_nobody_waits_for_any_more_is_closed_when_the_server_answers_at_last() -> None:
-    answers, gone = asyncio.Event(), asyncio.Event()
+    asked, answers, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def late(request: web.Request) -> web.WebSocketResponse:
+        asked.set()
         await answers.wait()
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -188,7 +191,7 @@ async def test_a_socket_that_nobody_waits_for_any_more_is_closed_when_the_server
     model.serve = late  # type: ignore[method-assign]
     async with serving(model):
         opening = asyncio.ensure_future(ModelSocket(model.url, 0.0, lambda: None).open(model.url, {}, PATIENCE))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from voicefleet.agents.realtime.speaker import Speaker
+from voicefleet.agents.realtime.speaker import MOST_WAITING, Speaker
 from voicefleet.core.media.pacing import Flushed
 from voicefleet.core.model.playback import Cut, Passed, Phase, Spoken
 
@@ -41,4 +41,16 @@ async def test_a_model_that_ends_its_response_while_it_is_silenced_still_learns_
     assert await cut == [Cut(spoken, 180)]
     assert passed[-1] == Passed(Phase.CLEARED, "resp_1")
     assert Phase.STOPPED not in [each.phase for each in passed], "it was not heard to its end"
+    speaker.stop()
+
+
+async def test_a_speaker_is_full_when_more_waits_than_may_and_only_then() -> None:
+    speaker = Speaker(SlowVoice(), 48, b"", lambda _passed: None)  # type: ignore[arg-type]
+    spoken = Spoken("resp_1", "item_1", 0)
+    speaker.say(spoken, bytes(int(48 * MOST_WAITING)))
+    assert not speaker.full
+    speaker.say(spoken, bytes(48 * 20))
+    assert speaker.full
+    speaker.ready()
+    assert not speaker.full, "the call has taken it"
     speaker.stop()
