@@ -265,7 +265,7 @@ class RealtimeLink:
             if self._turns.hear(audio, self._format.pcm(audio), seconds) and self._turns.interrupts:
                 self._interruptions.start(cancelled=True)
             return
-        self._say_or_keep(append_event(audio))
+        self._append(audio)
         if self._interruptions.wants_sound and self._interruptible:
             self._interruptions.listen(self._format.pcm(audio))
 

@@ -9,10 +9,9 @@ handshake. After `end` the client and the agent hear nothing any more; what rema
 import asyncio
 import random
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final, TypeVar
 
 from voicefleet.agents.link import Agent, InlineAgent
@@ -326,7 +325,7 @@ class Session:
             ssrc=self.ssrc,
             cname=CNAME,
             now=now,
-            wall_offset=time.time() - now,
+            wall_offset=time() - now,
             random=random.Random(),
             prebuffer=0.0 if self._seat is not None else ECHO_IN_HAND,
         )
